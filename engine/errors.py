@@ -1,0 +1,61 @@
+"""The project's errors: few, one line each, and always with the remedy."""
+
+from __future__ import annotations
+
+__all__ = [
+    "AudioFileError",
+    "BlockError",
+    "ConfigurationError",
+    "LatencyError",
+    "LifecycleError",
+    "ModelError",
+    "OutputError",
+    "PlanError",
+    "StemstreamError",
+]
+
+
+class StemstreamError(Exception):
+    """Base of every error that this project raises on purpose.
+
+    The message is one line that names the value, what is allowed, and the remedy.
+    ``exit_code`` is what a command returns when the error ends it.
+    """
+
+    exit_code = 1
+
+
+class ConfigurationError(StemstreamError, ValueError):
+    """A setting is outside what is allowed."""
+
+    exit_code = 2
+
+
+class PlanError(ConfigurationError):
+    """A window plan breaks one of the constraints between its lengths."""
+
+
+class LatencyError(ConfigurationError):
+    """The latency asked for is smaller than the smallest that works."""
+
+
+class BlockError(StemstreamError, ValueError):
+    """A block of audio has the wrong shape, type or length; nothing of it was taken."""
+
+
+class LifecycleError(StemstreamError, RuntimeError):
+    """A call came out of order, for instance ``process`` before ``prepare``."""
+
+
+class ModelError(StemstreamError):
+    """A model cannot be found, read, trusted or run."""
+
+    exit_code = 4
+
+
+class AudioFileError(StemstreamError):
+    """An audio file cannot be read."""
+
+
+class OutputError(StemstreamError):
+    """A result cannot be written."""

@@ -1,0 +1,109 @@
+"""The contract between a model and the engine, and how a model is found by name or path."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import ModelError
+from engine.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Runner", "Separator", "StateArrays"]
+
+F32 = npt.NDArray[np.float32]
+StateArrays = tuple[npt.NDArray[Any], ...]
+
+
+class Separator(ABC):
+    """A loaded model, immutable and free to share between threads and streams.
+
+    A model of one's own needs ``spec`` and ``process``; it need not be thread-safe, since the engine calls
+    ``process`` from one thread at a time. A back-end that wants its own buffers overrides ``runner``.
+    """
+
+    spec: ModelSpec
+
+    @abstractmethod
+    def process(self, windows: F32, states: StateArrays) -> tuple[F32, StateArrays]:
+        """Separate a batch.
+
+        Parameters
+        ----------
+        windows : ndarray of float32, shape (batch, channels, window_frames)
+            Must not be written to.
+        states : tuple of ndarray, each (batch, *shape)
+            In the order of ``spec.states``; empty for windowed models. Must not be written to.
+
+        Returns
+        -------
+        stems : ndarray of float32, shape (batch, stems, channels, window_frames)
+            Frame i of a windowed model's output belongs to frame i of its window. A stateful model's
+            output lags by ``spec.lookahead_frames``.
+        states : tuple of ndarray
+            What to pass with the next hop of the same streams. Both are copied at once by the caller.
+        """
+
+    def runner(self, batch_size: int, window_frames: int) -> Runner:
+        """Allocate what one thread needs to run batches of up to ``batch_size`` windows."""
+        return Runner(self, batch_size, window_frames)
+
+    def release(self) -> None:
+        """Free what the model holds; it must not be used afterwards."""
+
+    @property
+    def _lock(self) -> threading.Lock:
+        # Created on first use so that subclasses need not call an initialiser.
+        return self.__dict__.setdefault("_process_lock", threading.Lock())
+
+
+class Runner:
+    """One thread's buffers around a separator: rows in, rows out, nothing allocated in between.
+
+    The caller fills ``windows[:n]`` and ``states[i][:n]``, calls ``run(n)`` and reads ``stems[:n]`` and the
+    updated ``states[i][:n]``. A runner belongs to one thread.
+
+    Attributes
+    ----------
+    windows : ndarray of float32, shape (batch_size, channels, window_frames)
+    stems : ndarray of float32, shape (batch_size, stems, channels, window_frames)
+    states : tuple of ndarray, each (batch_size, *shape)
+    """
+
+    def __init__(self, separator: Separator, batch_size: int, window_frames: int) -> None:
+        spec = separator.spec
+        self.separator = separator
+        self.batch_size = batch_size
+        self.windows: F32 = np.zeros((batch_size, spec.channels, window_frames), np.float32)
+        self.stems: F32 = np.zeros((batch_size, len(spec.stems), spec.channels, window_frames), np.float32)
+        self.states: StateArrays = spec.initial_states(batch_size)
+
+    def run(self, n: int) -> None:
+        """Separate the first ``n`` rows in place.
+
+        Raises
+        ------
+        ModelError
+            If the model gives other shapes than its spec promises. Errors of the model itself pass through.
+        """
+        with self.separator._lock:
+            stems, states = self.separator.process(self.windows[:n], tuple(s[:n] for s in self.states))
+        if stems.shape != self.stems[:n].shape:
+            raise ModelError(
+                f"model {self.separator.spec.name!r} gave stems of shape {stems.shape}: "
+                f"its spec promises {self.stems[:n].shape}"
+            )
+        if len(states) != len(self.states):
+            raise ModelError(
+                f"model {self.separator.spec.name!r} gave {len(states)} states: its spec promises {len(self.states)}"
+            )
+        np.copyto(self.stems[:n], stems, casting="same_kind")
+        for kept, new in zip(self.states, states, strict=True):
+            np.copyto(kept[:n], new, casting="same_kind")
