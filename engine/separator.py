@@ -1,11 +1,10 @@
-"""The contract between a model and the engine, and how a model is found by name or path."""
+"""The contract between a model and the engine."""
 
 from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +12,7 @@ import numpy.typing as npt
 from engine.errors import ModelError
 from engine.spec import ModelSpec
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["Runner", "Separator", "StateArrays"]
+__all__ = ["F32", "Runner", "Separator", "StateArrays"]
 
 F32 = npt.NDArray[np.float32]
 StateArrays = tuple[npt.NDArray[Any], ...]
@@ -55,13 +51,14 @@ class Separator(ABC):
         """Allocate what one thread needs to run batches of up to ``batch_size`` windows."""
         return Runner(self, batch_size, window_frames)
 
-    def release(self) -> None:
+    def release(self) -> None:  # noqa: B027 - most models hold nothing that needs freeing
         """Free what the model holds; it must not be used afterwards."""
 
     @property
     def _lock(self) -> threading.Lock:
         # Created on first use so that subclasses need not call an initialiser.
-        return self.__dict__.setdefault("_process_lock", threading.Lock())
+        lock: threading.Lock = self.__dict__.setdefault("_process_lock", threading.Lock())
+        return lock
 
 
 class Runner:

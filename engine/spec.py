@@ -39,9 +39,7 @@ class StateSpec:
         if not self.name:
             raise ModelError("a model state has no name: give each state array a unique name")
         if any(not isinstance(n, int) or n < 1 for n in self.shape):
-            raise ModelError(
-                f"state {self.name!r} has shape {self.shape}: every axis must be a positive integer"
-            )
+            raise ModelError(f"state {self.name!r} has shape {self.shape}: every axis must be a positive integer")
         try:
             np.dtype(self.dtype)
         except TypeError as error:

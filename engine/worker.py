@@ -1,0 +1,274 @@
+"""The one thread that runs models: it gathers due windows, of one stream and across streams, into batches."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
+
+from engine.errors import ConfigurationError, LifecycleError
+from engine.separator import Runner, Separator
+
+__all__ = ["WAITING", "Worker", "WorkerClient", "WorkerLike"]
+
+_Answer = TypeVar("_Answer")
+
+WAITING = float("inf")
+"""Slack of a window that somebody waits for: it leaves after every window with a deadline."""
+
+_LOGGER = logging.getLogger("stemstream.worker")
+_WARM_UP_RUNS = 3
+_TIMED_RUNS = 10
+_TIMED_SECONDS = 0.5
+
+
+class WorkerClient(Protocol):
+    """A stream as the worker sees it. Every method is called on the worker's thread."""
+
+    @property
+    def separator(self) -> Separator:
+        """The model; clients with the same one and the same window length share batches."""
+
+    @property
+    def window_frames(self) -> int:
+        """Length of the client's windows."""
+
+    def slack_s(self) -> float | None:
+        """Seconds until the next due window must be ready: below 0 if late, ``WAITING`` if somebody waits for it.
+
+        None if no window can run now.
+        """
+
+    def load(self, runner: Runner, row: int) -> bool:
+        """Put the next due window into a row; False if there is none after all."""
+
+    def store(self, runner: Runner, row: int, elapsed_s: float) -> None:
+        """Take the outcome of the window loaded longest ago. An exception from here is passed to ``fail``."""
+
+    def fail(self, error: Exception, elapsed_s: float) -> None:
+        """Hear that the window loaded longest ago has no outcome."""
+
+
+class WorkerLike(Protocol):
+    """What a stream needs of a worker; ``streamer.testing`` has one whose time is scripted."""
+
+    def attach(self, client: WorkerClient) -> tuple[float, ...]:
+        """Take a client in and warm its model up; returns the seconds of the timed runs, one window each."""
+
+    def detach(self, client: WorkerClient) -> None:
+        """Let a client go; returns when none of its windows is under way."""
+
+    def wake(self) -> None:
+        """Say that a client may have a due window. Never blocks."""
+
+    def wait(self, until: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        """Block until a condition holds that only the worker can bring about; False on time-out."""
+
+
+class Worker:
+    """Runs the models of any number of streams on one thread, which starts with the first and ends with the last.
+
+    Windows leave in the order of their deadlines. A batch takes what is due: one window of each stream with the same
+    separator, and several of a stream that waits for them, up to ``batch_size``. Nothing is delayed to fill a batch.
+
+    Parameters
+    ----------
+    batch_size : int
+        Most windows a run. Memory for the model's activations grows with it.
+
+    Notes
+    -----
+    ``attach`` and ``detach`` may be called from any thread and wait for the worker; ``wake`` never waits.
+    """
+
+    def __init__(self, batch_size: int = 1) -> None:
+        if batch_size < 1:
+            raise ConfigurationError(f"batch size {batch_size} is too small: it must be at least 1")
+        self.batch_size = batch_size
+        self._clients: tuple[WorkerClient, ...] = ()
+        self._runners: dict[tuple[int, int], tuple[Runner, tuple[float, ...]]] = {}
+        self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._awake = False
+        self._progress = threading.Condition()
+        self._lifecycle = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def stream_count(self) -> int:
+        """Streams that are attached."""
+        return len(self._clients)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread is alive."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def attach(self, client: WorkerClient) -> tuple[float, ...]:
+        """Take a client in, allocate for its model, and warm it up at the exact shapes on the worker's thread.
+
+        Returns
+        -------
+        tuple of float
+            Seconds of each timed run of one window, after three untimed ones.
+
+        Raises
+        ------
+        Exception
+            Whatever the model raises in its first runs.
+        """
+        with self._lifecycle:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name="stemstream-worker", daemon=True)
+                self._thread.start()
+                atexit.register(self._stop)
+            try:
+                return self._ask(lambda: self._admit(client))
+            except BaseException:
+                self._stop_if_unused()
+                raise
+
+    def detach(self, client: WorkerClient) -> None:
+        """Let a client go; the thread ends with the last one."""
+        with self._lifecycle:
+            if client not in self._clients:
+                raise LifecycleError("this stream is not attached to the worker: detach it once")
+            self._ask(lambda: self._dismiss(client))
+            self._stop_if_unused()
+
+    def wake(self) -> None:
+        """Say that a client may have a due window. Never blocks; any thread."""
+        if not self._awake:
+            self._awake = True
+            self._tokens.put(None)
+
+    def wait(self, until: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        """Block until ``until()`` holds, as checked after every run; False on time-out. Any thread but the worker's."""
+        with self._progress:
+            return self._progress.wait_for(until, timeout_s)
+
+    def _ask(self, action: Callable[[], _Answer]) -> _Answer:
+        """Have the worker's thread do something and hand its outcome, or its error, to this one."""
+        answer: Future[_Answer] = Future()
+
+        def perform() -> None:
+            try:
+                answer.set_result(action())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        self._requests.put(perform)
+        self._tokens.put(None)
+        return answer.result()
+
+    def _stop_if_unused(self) -> None:
+        if not self._clients:
+            self._stop()
+
+    def _stop(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            atexit.unregister(self._stop)
+            self._requests.put(_leave)
+            self._tokens.put(None)
+            thread.join()
+
+    def _loop(self) -> None:
+        while True:
+            self._awake = False
+            try:
+                while not self._requests.empty():
+                    self._requests.get()()
+                batch = self._gather()
+            except _Leave:
+                return
+            if batch:
+                self._run(*batch)
+            else:
+                self._tokens.get()
+
+    def _admit(self, client: WorkerClient) -> tuple[float, ...]:
+        key = _key(client)
+        if key not in self._runners:
+            runner = client.separator.runner(self.batch_size, client.window_frames)
+            self._runners[key] = runner, _warm_up(runner)
+        self._clients = (*self._clients, client)
+        return self._runners[key][1]
+
+    def _dismiss(self, client: WorkerClient) -> None:
+        self._clients = tuple(c for c in self._clients if c is not client)
+        used = {_key(client) for client in self._clients}
+        self._runners = {key: entry for key, entry in self._runners.items() if key in used}
+
+    def _gather(self) -> tuple[Runner, list[WorkerClient]] | None:
+        """Load the most urgent window, and with it all others that the same model can run now."""
+        urgent = [(slack, n) for n, client in enumerate(self._clients) if (slack := client.slack_s()) is not None]
+        if not urgent:
+            return None
+        order = [self._clients[n] for _, n in sorted(urgent)]
+        key = _key(order[0])
+        runner, _ = self._runners[key]
+        rows: list[WorkerClient] = []
+        for client in order:
+            if _key(client) == key and len(rows) < runner.batch_size and client.load(runner, len(rows)):
+                rows.append(client)
+        for client in order:
+            while (
+                rows
+                and client in rows
+                and client.slack_s() == WAITING
+                and len(rows) < runner.batch_size
+                and client.load(runner, len(rows))
+            ):
+                rows.append(client)
+        return (runner, rows) if rows else None
+
+    def _run(self, runner: Runner, rows: list[WorkerClient]) -> None:
+        begin = time.perf_counter()
+        error: Exception | None = None
+        try:
+            runner.run(len(rows))
+        except Exception as raised:
+            error = raised
+        elapsed = time.perf_counter() - begin
+        for row, client in enumerate(rows):
+            try:
+                if error is not None:
+                    raise error
+                client.store(runner, row, elapsed)
+            except Exception as raised:
+                _LOGGER.warning("a window failed, the stream goes on without it: %s", raised)
+                client.fail(raised, elapsed)
+        with self._progress:
+            self._progress.notify_all()
+
+
+class _Leave(Exception):
+    """Ends the worker's loop."""
+
+
+def _leave() -> None:
+    raise _Leave
+
+
+def _key(client: WorkerClient) -> tuple[int, int]:
+    return id(client.separator), client.window_frames
+
+
+def _warm_up(runner: Runner) -> tuple[float, ...]:
+    """Run at the exact shapes until the first-run costs are paid, then time single windows."""
+    for array in (runner.windows, runner.stems):
+        array[...] = 0.0
+    for _ in range(_WARM_UP_RUNS):
+        runner.run(runner.batch_size)
+    timings: list[float] = []
+    while len(timings) < _TIMED_RUNS and sum(timings) < _TIMED_SECONDS:
+        begin = time.perf_counter()
+        runner.run(1)
+        timings.append(time.perf_counter() - begin)
+    return tuple(timings)
