@@ -1,1 +1,59 @@
 """Inference: what a model is, how audio is cut into windows and put together again, on one thread. No devices."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.errors import StemstreamError
+    from engine.offline import Progress, separate, separate_blocks
+    from engine.plan import WindowPlan, live_plan, offline_plan
+    from engine.registry import available_models, load_separator
+    from engine.separate_file import FileReport, separate_file
+    from engine.separator import Separator
+    from engine.spec import ModelSpec, StateSpec
+    from engine.worker import Worker
+
+__all__ = [
+    "FileReport",
+    "ModelSpec",
+    "Progress",
+    "Separator",
+    "StateSpec",
+    "StemstreamError",
+    "Worker",
+    "WindowPlan",
+    "available_models",
+    "live_plan",
+    "load_separator",
+    "offline_plan",
+    "separate",
+    "separate_blocks",
+    "separate_file",
+]
+
+_HOMES = {
+    "FileReport": "engine.separate_file",
+    "ModelSpec": "engine.spec",
+    "Progress": "engine.offline",
+    "Separator": "engine.separator",
+    "StateSpec": "engine.spec",
+    "StemstreamError": "engine.errors",
+    "WindowPlan": "engine.plan",
+    "Worker": "engine.worker",
+    "available_models": "engine.registry",
+    "live_plan": "engine.plan",
+    "load_separator": "engine.registry",
+    "offline_plan": "engine.plan",
+    "separate": "engine.offline",
+    "separate_blocks": "engine.offline",
+    "separate_file": "engine.separate_file",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for, so that ``stemstream --help`` need not load numpy."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

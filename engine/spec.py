@@ -82,7 +82,7 @@ class ModelSpec:
         Empty for windowed models.
     residual : str
         The stem that takes what the others leave: named by the model, or ``other``, or the last stem.
-        A name that is not in ``stems`` adds a stem that is made by subtraction.
+        A name that is not in ``stems`` adds a stem that is made by subtraction, as for a model of one stem.
     description : str
         One line for listings.
 
@@ -113,7 +113,12 @@ class ModelSpec:
         if len(set(self.stems)) != len(self.stems):
             raise ModelError(f"model {self.name!r} names a stem twice: {', '.join(self.stems)}")
         if not self.residual:
-            object.__setattr__(self, "residual", "other" if "other" in self.stems else self.stems[-1])
+            object.__setattr__(self, "residual", _default_residual(self.stems))
+        if self.stems == (self.residual,):
+            raise ModelError(
+                f"model {self.name!r} gives one stem, {self.residual!r}, and names it as the residual: "
+                "name another, which is then made by subtraction"
+            )
         for stem in (*self.stems, self.residual):
             _check_stem_name(self.name, stem)
         if self.channels not in _CHANNELS:
@@ -163,6 +168,12 @@ class ModelSpec:
     def initial_states(self, batch_size: int) -> tuple[np.ndarray[Any, np.dtype[Any]], ...]:
         """Fresh state arrays, each ``(batch_size, *shape)``."""
         return tuple(np.full((batch_size, *s.shape), s.initial, dtype=s.dtype) for s in self.states)
+
+
+def _default_residual(stems: tuple[str, ...]) -> str:
+    if len(stems) == 1:
+        return "rest" if stems == ("other",) else "other"
+    return "other" if "other" in stems else stems[-1]
 
 
 def _check_stem_name(model: str, stem: str) -> None:

@@ -50,7 +50,10 @@ class WindowStream:
         self._under_way: deque[int] = deque()
         self._state_checks = tuple(np.zeros(s.shape[1:], np.bool_) for s in self._states)
         self._checks = np.zeros((len(spec.stems), spec.channels, plan.window_frames), np.bool_)
+        self._delivered_end = plan.window_frames - (0 if plan.stateful else plan.lookahead_frames)
         self.next_index = 0
+        self.lookahead_is_finite = True
+        """Whether the look-ahead part of ``overlap.provisional`` may be heard."""
         self._deliver_from = 0
         self.start(plan.first_index)
 
@@ -104,11 +107,14 @@ class WindowStream:
         Raises
         ------
         FloatingPointError
-            If the model gave a value that is not finite. Nothing of it was kept; call ``fail``.
+            If the model gave a value that is not finite where it counts, or a state that is not. Nothing of it was
+            kept; call ``fail``. Values inside a window's look-ahead only make that part unusable.
         """
         index = self._under_way[0]
         stems = runner.stems[row]
-        if not np.isfinite(stems, out=self._checks).all():
+        finite = np.isfinite(stems, out=self._checks)
+        end = self._delivered_end
+        if not finite[..., end - self.plan.delivery_frames : end].all():
             raise FloatingPointError(f"window {index}: the model gave values that are not finite")
         for rows, checks in zip(runner.states, self._state_checks, strict=True):
             if rows.dtype.kind == "f" and not np.isfinite(rows[row], out=checks).all():
@@ -119,6 +125,7 @@ class WindowStream:
         if index < self._deliver_from:
             return index, False
         self.overlap.add(stems)
+        self.lookahead_is_finite = bool(finite[..., end:].all())
         return index, True
 
     def fail(self) -> int:

@@ -333,14 +333,15 @@ class Feed:
         if restarts:
             self._frontier = timing.host_after_gap(begin)
         first, final = self._frontier, max(self._frontier, timing.final_before(index))
-        known = max(final, timing.known_before(index))
+        usable = plan.provisional_frames if self.stream.lookahead_is_finite else plan.delivery_frames - hop
+        known = max(final, timing.known_before(index, usable))
         if timing.is_bridged:
-            known = self._convert_output(begin + skipped, skipped, restarts, first, final, known)
+            known = self._convert_output(begin + skipped, skipped, restarts, first, final, known, usable)
         else:
             np.copyto(self._slot.stems[..., : known - first], self._model_stems[..., first - begin : known - begin])
         self._fill_slot(index, first, final, known)
 
-    def _convert_output(self, begin: int, skipped: int, restarts: bool, first: int, final: int, known: int) -> int:
+    def _convert_output(self, begin: int, skipped: int, restarts: bool, first: int, final: int, known: int, usable: int) -> int:
         bridge, hop = self._from_model, self.timing.plan.hop_frames
         rows = self._model_stems.reshape(-1, self._model_stems.shape[-1])
         if restarts:
@@ -353,7 +354,7 @@ class Feed:
             bridge.take(out[:, : final - first])
         if known == final or skipped >= hop:
             return final
-        return final + bridge.preview(rows[:, hop:], out[:, final - first : known - first])
+        return final + bridge.preview(rows[:, hop : hop + usable], out[:, final - first : known - first])
 
     def _carry(self, stems: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> None:
         """Copy the stems that are handed on, averaged where the host is mono."""

@@ -129,9 +129,9 @@ class StreamTiming:
         """Every host frame before this one is final after window ``index``; at least 0."""
         return max(0, self.host_before(self.plan.final_before(index)))
 
-    def known_before(self, index: int) -> int:
-        """Every host frame before this one is final or provisional after window ``index``; at least 0."""
-        return max(0, self.host_before(self.plan.final_before(index) + self.plan.provisional_frames))
+    def known_before(self, index: int, provisional_frames: int) -> int:
+        """Every host frame before this one is known after window ``index``, with so many provisional model frames."""
+        return max(0, self.host_before(self.plan.final_before(index) + provisional_frames))
 
     def window_for(self, frame: int) -> int:
         """Index of the window after which host frame ``frame`` is final."""

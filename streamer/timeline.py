@@ -118,11 +118,13 @@ class Timeline:
     def admit(self, first: int, final: int, known: int) -> Admission:
         """Decide about a result: final frames ``[first, final)``, provisional ones ``[final, known)``.
 
-        Results come in order. One that is late is trimmed or dropped, never moved.
+        One that is late is trimmed or dropped, never moved; so is one that comes after a newer one.
         """
         cursor = self.cursor
-        self._streak = self._streak + 1 if cursor <= first - self._guard else 0
         frontier = self._next[1] if self._next else self._final
+        if final <= frontier:
+            return Admission(-1)
+        self._streak = self._streak + 1 if cursor <= first - self._guard else 0
         if first == frontier and cursor <= first:
             return self._extend(first, final, known)
         start = max(first, cursor)

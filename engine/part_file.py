@@ -1,0 +1,111 @@
+"""A file in the making: ``NAME.part`` beside the target until it is whole."""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from engine.errors import OutputError
+
+__all__ = ["PartFile"]
+
+
+class PartFile:
+    """Bytes for a file that must appear whole or not at all.
+
+    It has the file methods that libsndfile's virtual files call. Those calls come through C, where an exception
+    would be lost: a write that fails is kept in ``error`` and every later one is refused. Belongs to one thread.
+
+    Parameters
+    ----------
+    target : Path
+        Its folder is made if it is missing.
+
+    Attributes
+    ----------
+    error : OSError or None
+        The first failure of a write.
+    is_placed : bool
+        The target is there.
+
+    Raises
+    ------
+    OutputError
+        If the target is a folder, or its folder or the part file cannot be made.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._part = target.with_name(target.name + ".part")
+        self.error: OSError | None = None
+        self.is_placed = False
+        if target.is_dir():
+            raise OutputError(f"{str(target)!r} is a folder: choose another file name, or move the folder away")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"folder {str(target.parent)!r} cannot be made ({error.strerror}): choose another with --out"
+            ) from error
+        self._existed = target.exists()
+        try:
+            self._raw = _open_raw(self._part)
+        except OSError as error:
+            raise OutputError(
+                f"{str(self._part)!r} cannot be written ({error.strerror}): choose another folder with --out"
+            ) from error
+
+    def write(self, data: bytes) -> int:
+        """Write all of ``data``, or keep the error and give 0."""
+        if self.error is not None:
+            return 0
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._raw.write(view) or 0 :]
+        except OSError as error:
+            self.error = error
+            return 0
+        return len(data)
+
+    def read(self, size: int) -> bytes:
+        """Read up to ``size`` bytes."""
+        return self._raw.read(size) or b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move, as files do."""
+        return self._raw.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Give the place, as files do."""
+        return self._raw.tell()
+
+    def sync(self) -> None:
+        """Bring everything to the disk and close the part file; an OSError passes through."""
+        os.fsync(self._raw.fileno())
+        self._raw.close()
+
+    def place(self) -> None:
+        """Rename the part file to the target in one step; an OSError passes through."""
+        os.replace(self._part, self._target)
+        self.is_placed = True
+
+    def withdraw(self) -> None:
+        """Take a placed target away again, unless there was one before."""
+        if self.is_placed and not self._existed:
+            with suppress(OSError):
+                self._target.unlink()
+
+    def discard(self) -> None:
+        """Close and remove the part file."""
+        with suppress(OSError):
+            self._raw.close()
+        with suppress(OSError):
+            self._part.unlink()
+
+
+def _open_raw(path: Path) -> io.FileIO:
+    # Unbuffered, so that a full disk is noticed at the write that fills it and not at some later flush.
+    return io.FileIO(path, "w+")

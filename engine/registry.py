@@ -1,0 +1,167 @@
+"""How a model is found: by the path of its file, or by a name that an installed package registers."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from engine.errors import ConfigurationError, ModelError
+from engine.separator import Separator
+from engine.spec import ModelSpec
+
+__all__ = ["ENTRY_POINT_GROUP", "ModelEntry", "available_models", "load_separator"]
+
+ENTRY_POINT_GROUP = "stemstream.models"
+_MODEL_SUFFIX = ".onnx"
+_CHECKPOINT_SUFFIXES = (".ckpt", ".pth", ".pt", ".th", ".safetensors")
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model name that an installed package registers.
+
+    Attributes
+    ----------
+    name : str
+        What `load_separator` takes.
+    distribution, version : str
+        The package that registers it.
+    """
+
+    name: str
+    distribution: str
+    version: str
+
+
+def available_models() -> tuple[ModelEntry, ...]:
+    """List the registered models in order of their names. No plug-in is imported for it.
+
+    A name that two packages register is listed twice; `load_separator` refuses it.
+    """
+    return tuple(sorted((_entry(point) for point in _points()), key=lambda entry: (entry.name, entry.distribution)))
+
+
+def load_separator(name_or_path: str | os.PathLike[str], *, threads: int | None = None) -> Separator:
+    """Load a model.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        A registered name, see `available_models`, or the path of an ``.onnx`` file. A name wins over a file or
+        folder of the same name: write ``./name`` for the file.
+    threads : int, optional
+        Threads for one run of the model. None leaves the choice to the model. A registered model that takes no
+        ``threads`` chooses for itself.
+
+    Returns
+    -------
+    Separator
+
+    Raises
+    ------
+    ModelError
+        If the name is not known or registered twice, or the model cannot be loaded.
+    ConfigurationError
+        If ``threads`` is not a positive integer.
+
+    Notes
+    -----
+    A package registers a model in the entry-point group ``stemstream.models``: a callable that takes no required
+    arguments and returns a `Separator`. It is imported when the model is loaded, not before.
+
+    Examples
+    --------
+    >>> separator = load_separator("spatial")  # doctest: +SKIP
+    >>> separator.spec.stems  # doctest: +SKIP
+    """
+    text = os.fspath(name_or_path)
+    if isinstance(name_or_path, str):
+        points = [point for point in _points() if point.name == text]
+        if points:
+            return _load_registered(points, threads)
+        if not _is_path(text):
+            raise ModelError(f"model {text!r} is not known: {_known(text)}, or a path that ends in {_MODEL_SUFFIX}")
+    return _load_file(Path(text), threads)
+
+
+def _load_file(path: Path, threads: int | None) -> Separator:
+    suffix = path.suffix.lower()
+    if suffix == _MODEL_SUFFIX:
+        from engine.backends.onnx import OnnxSeparator
+
+        return OnnxSeparator(path, threads=threads)
+    if suffix in _CHECKPOINT_SUFFIXES:
+        raise ModelError(
+            f"model file {str(path)!r} is a checkpoint: this version reads {_MODEL_SUFFIX} files and registered "
+            f"names; export it to ONNX; {_known(path.name)}"
+        )
+    state = "is a folder" if path.is_dir() else "is not a model file" if path.exists() else "does not exist"
+    raise ModelError(
+        f"model {str(path)!r} {state}: use a path that ends in {_MODEL_SUFFIX}, or a name; {_known(path.name)}"
+    )
+
+
+def _load_registered(points: list[EntryPoint], threads: int | None) -> Separator:
+    point = points[0]
+    if len(points) > 1:
+        packages = " and ".join(sorted(_package(_entry(each)) for each in points))
+        raise ModelError(f"model name {point.name!r} is registered by {packages}: uninstall all but one of them")
+    who = f"model {point.name!r} of package {_package(_entry(point))}"
+    try:
+        load: Callable[..., Any] = point.load()
+        separator = load(**({"threads": threads} if threads is not None and _takes_threads(load) else {}))
+    except ConfigurationError:
+        raise
+    except Exception as error:  # a plug-in is foreign code: whatever it raises is told, with its cause attached
+        cause = " ".join(str(error).split())
+        raise ModelError(
+            f"{who} cannot be loaded ({type(error).__name__}: {cause}): update or reinstall that package"
+        ) from error
+    if not isinstance(separator, Separator) or not isinstance(getattr(separator, "spec", None), ModelSpec):
+        raise ModelError(
+            f"{who} gave {type(separator).__name__} from {point.value!r}: it must give an engine.separator.Separator "
+            "with a ModelSpec as spec; update that package"
+        )
+    return separator
+
+
+def _takes_threads(load: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(load).parameters
+    except (TypeError, ValueError):
+        return False
+    return "threads" in parameters
+
+
+def _is_path(text: str) -> bool:
+    separators = {"/", os.sep, os.altsep or os.sep}
+    return any(each in text for each in separators) or Path(text).suffix != "" or Path(text).exists()
+
+
+def _known(name: str) -> str:
+    names = sorted({entry.name for entry in available_models()})
+    if not names:
+        return "no names are registered; install stemstream or a package with models"
+    close = difflib.get_close_matches(name, names, n=3)
+    hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+    return f"{hint}known names are {', '.join(names)}"
+
+
+def _points() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=ENTRY_POINT_GROUP))
+
+
+def _entry(point: EntryPoint) -> ModelEntry:
+    if point.dist is None:
+        return ModelEntry(point.name, "unknown", "unknown")
+    return ModelEntry(point.name, point.dist.name, point.dist.version)
+
+
+def _package(entry: ModelEntry) -> str:
+    return f"{entry.distribution} {entry.version}"
