@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,7 @@ import soundfile
 
 from engine.audio_source import AudioInfo, AudioSource, shortfall
 from engine.errors import AudioFileError, ConfigurationError, LifecycleError
+from engine.mp3_length import LengthHeader, PrefixedFile, missing_length_header
 
 __all__ = ["AudioReader"]
 
@@ -158,8 +160,12 @@ class _SoundfileSource:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._mp3_header: LengthHeader | None = None
         try:
             with soundfile.SoundFile(path) as file:
+                is_mp3 = file.format == "MP3"
+            self._mp3_header = missing_length_header(path) if is_mp3 else None
+            with self._opened() as file:
                 self._format: str = file.format
                 frames = None if file.frames >= _UNKNOWN_FRAMES else int(file.frames)
                 self.info = AudioInfo(int(file.samplerate), int(file.channels), frames)
@@ -174,7 +180,7 @@ class _SoundfileSource:
     def blocks(self, block_frames: int) -> Iterator[npt.NDArray[np.float32]]:
         promised = self.info.frames
         there = 0
-        with soundfile.SoundFile(self._path) as file:
+        with self._opened() as file:
             while promised is None or there < promised:
                 block, error = _read_block(file, block_frames)
                 there += block.shape[1]
@@ -191,6 +197,19 @@ class _SoundfileSource:
         if promised is not None and 0 < promised - there <= _SLACK_FRAMES.get(self._format, 0):
             yield np.zeros((self.info.channels, promised - there), np.float32)
 
+    @contextmanager
+    def _opened(self) -> Iterator[soundfile.SoundFile]:
+        header = self._mp3_header
+        if header is None:
+            with soundfile.SoundFile(self._path) as file:
+                yield file
+        else:
+            with (
+                self._path.open("rb") as raw,
+                soundfile.SoundFile(PrefixedFile(header.frame, raw, header.place)) as file,
+            ):
+                yield file
+
     def _check_length(self, file: soundfile.SoundFile, frames: int) -> None:
         name = _name(self._path)
         promised = _promised_frames(file)
@@ -205,7 +224,8 @@ class _SoundfileSource:
         if self._format in _PROBED_FORMATS:
             last = frames - 1 - _SLACK_FRAMES.get(self._format, 0)
             if last >= 0 and not _has_frame(file, last):
-                raise shortfall(name, frames, _count_frames(self._path))
+                with self._opened() as again:
+                    raise shortfall(name, frames, _count_frames(again))
 
 
 def _open_source(path: Path, head: bytes) -> AudioSource:
@@ -280,14 +300,13 @@ def _has_frame(file: soundfile.SoundFile, frame: int) -> bool:
         return False
 
 
-def _count_frames(path: Path) -> int:
+def _count_frames(file: soundfile.SoundFile) -> int:
     there = 0
-    with soundfile.SoundFile(path) as file:
-        while True:
-            block, error = _read_block(file, _COUNT_BLOCK_FRAMES)
-            there += int(block.shape[1])
-            if error is not None or not block.shape[1]:
-                return there
+    while True:
+        block, error = _read_block(file, _COUNT_BLOCK_FRAMES)
+        there += int(block.shape[1])
+        if error is not None or not block.shape[1]:
+            return there
 
 
 def _name(path: Path) -> str:

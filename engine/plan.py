@@ -253,8 +253,17 @@ def smallest_slack_frames(
     if waits:
         return -step
     if fixed_blocks:
-        return max_block_frames - step + worker_frames // max_block_frames * max_block_frames
+        return _fixed_slack_frames(hop_frames, worker_frames, max_block_frames)
     return max_block_frames - 1 + worker_frames
+
+
+def _fixed_slack_frames(hop: int, worker: int, block: int) -> int:
+    """Follow the windows of two cycles of hop and block: several may leave at once and run one after the other."""
+    ends = (np.arange(2 * block // math.gcd(hop, block), dtype=np.int64) + 1) * hop
+    leaves = -(-ends // block) * block
+    turns = np.arange(len(ends)) * worker
+    ready = np.maximum.accumulate(leaves - turns) + turns + worker
+    return int(np.max(ready // block * block - ends))
 
 
 def equal_latency_plans(plan: WindowPlan, slack_frames: int, needed_slack_frames: int) -> tuple[WindowPlan, ...]:

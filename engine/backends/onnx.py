@@ -1,0 +1,272 @@
+"""Models as ONNX files, run on the processor by ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as _native
+
+from engine.backends.onnx_layout import GraphTensor, match_layout
+from engine.denormals import DenormalsAsZero
+from engine.description import read_description
+from engine.errors import ConfigurationError, ModelError
+from engine.external_data import check_external_data
+from engine.separator import F32, Runner, Separator, StateArrays
+
+__all__ = ["OnnxRunner", "OnnxSeparator"]
+
+_DEFAULT_THREADS = 1
+_FATAL = 4  # ONNX Runtime's log level; everything it has to say also comes as an exception
+_CAUSE_CHARACTERS = 300
+_ERRORS: tuple[type[Exception], ...] = (
+    *(kind for kind in vars(_native).values() if isinstance(kind, type) and issubclass(kind, Exception)),
+    RuntimeError,
+    ValueError,
+)
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(bool)": "bool",
+    **{f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+
+
+class OnnxSeparator(Separator):
+    """A model in an ONNX file.
+
+    The graph takes a waveform ``[batch, channels, frames]`` and gives ``[batch, stems, channels, frames]``, both
+    float32. A stateful one also takes and gives its states, each ``[batch, ...]``. A graph whose batch axis is
+    fixed at 1 works too: batches are then run row by row. What the graph does not tell stands in the description,
+    see `engine.description.ModelDescription`: in the file's metadata, or else in a YAML file beside it.
+
+    One session serves every runner, and ``process`` and runners may be used from several threads at once. Denormals
+    count as zero while the model runs, and only then.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The ``.onnx`` file. Tensors kept outside of it must be in its own folder.
+    threads : int, optional
+        Threads for one run, the calling one included. Default 1: live audio gains more from a core that is never
+        contended than from a second one. More than the machine has are not started.
+
+    Attributes
+    ----------
+    path : Path
+    spec : ModelSpec
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, is not a model of this kind, does not fit its description, reaches outside its
+        folder, or fails on one window of silence, which is run here.
+    ConfigurationError
+        If ``threads`` is not a positive integer.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None) -> None:
+        self.path = Path(path)
+        source = f"model file {str(self.path)!r}"
+        options = _session_options(threads)
+        _check_file(self.path, source)
+        check_external_data(self.path)
+        try:
+            with DenormalsAsZero():
+                session = ort.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+            metadata = session.get_modelmeta().custom_metadata_map
+        except _ERRORS as error:
+            raise ModelError(f"{source} cannot be loaded: {_cause(error)}; download or export it again") from error
+        self._layout = match_layout(
+            _tensors(session.get_inputs()),
+            _tensors(session.get_outputs()),
+            read_description(self.path, metadata),
+            default_name=self.path.stem,
+            source=source,
+        )
+        self.spec = self._layout.spec
+        self._session: Any = session
+        self._input_names = (self._layout.input, *(state.name for state in self.spec.states))
+        self._output_names = (self._layout.output, *self._layout.state_outputs)
+        self._check_silence(source)
+
+    def process(self, windows: F32, states: StateArrays) -> tuple[F32, StateArrays]:
+        """Separate a batch; see `Separator.process`. Any thread may call it, several at once too.
+
+        Raises
+        ------
+        ModelError
+            If the model has been released, or ONNX Runtime fails.
+        """
+        rows = [slice(n, n + 1) for n in range(len(windows))] if self._layout.single_row else [slice(None)]
+        session = self._open_session()
+        feeds = [dict(zip(self._input_names, (windows[row], *(s[row] for s in states)), strict=True)) for row in rows]
+        try:
+            with DenormalsAsZero():
+                results = [session.run(self._output_names, feed) for feed in feeds]
+        except _ERRORS as error:
+            raise _run_error(self.spec.name, error) from error
+        stems, *new_states = results[0] if len(results) == 1 else map(np.concatenate, zip(*results, strict=True))
+        return stems, tuple(new_states)
+
+    def runner(self, batch_size: int, window_frames: int) -> OnnxRunner:
+        """Allocate the buffers of one thread; see `OnnxRunner`."""
+        return OnnxRunner(self, batch_size, window_frames)
+
+    def release(self) -> None:
+        """Let go of the session. Its memory is freed once its runners are gone as well."""
+        self._session = None
+
+    def _open_session(self) -> Any:
+        if self._session is None:
+            raise ModelError(f"model {self.spec.name!r} has been released: load it again")
+        return self._session
+
+    def _check_silence(self, source: str) -> None:
+        spec = self.spec
+        window = np.zeros((1, spec.channels, spec.window_frames), np.float32)
+        states = spec.initial_states(1)
+        stems, new_states = self.process(window, states)
+        wanted = (1, len(spec.stems), spec.channels, spec.window_frames)
+        for name, found, shape, dtype in (
+            (self._layout.output, stems, wanted, "float32"),
+            *(
+                (name, found, state.shape, state.dtype.name)
+                for name, found, state in zip(self._layout.state_outputs, new_states, states, strict=True)
+            ),
+        ):
+            if found.shape != shape or found.dtype.name != dtype:
+                raise ModelError(
+                    f"{source}: output {name!r} gave {found.dtype.name} {list(found.shape)} for one window: "
+                    f"it must be {dtype} {list(shape)}; correct the description, or export the model so"
+                )
+
+
+class OnnxRunner(Runner):
+    """One thread's buffers around an `OnnxSeparator`, bound to its session once.
+
+    ONNX Runtime reads ``windows`` and ``states`` and writes ``stems`` where they are; new states are copied into
+    ``states`` after a run that succeeded. ``run`` allocates no array. See `engine.separator.Runner` for the
+    attributes.
+
+    Parameters
+    ----------
+    separator : OnnxSeparator
+    batch_size : int
+        The most rows of one run.
+    window_frames : int
+
+    Raises
+    ------
+    ModelError
+        If the model takes no windows of this length, or has been released.
+    ConfigurationError
+        If ``batch_size`` is not positive.
+    """
+
+    def __init__(self, separator: OnnxSeparator, batch_size: int, window_frames: int) -> None:
+        spec = separator.spec
+        if batch_size < 1:
+            raise ConfigurationError(f"batch size {batch_size} is out of range: it must be at least 1")
+        step = spec.window_granularity_frames
+        if window_frames != spec.window_frames and (not step or window_frames < step or window_frames % step):
+            allowed = f"{spec.window_frames} frames" + (f" or multiples of {step}" if step else " only")
+            raise ModelError(f"model {spec.name!r} takes no window of {window_frames} frames: use {allowed}")
+        super().__init__(separator, batch_size, window_frames)
+        self._session = separator._open_session()
+        self._new_states: StateArrays = tuple(np.empty_like(state) for state in self.states)
+        self._inputs = tuple(zip(separator._input_names, (self.windows, *self.states), strict=True))
+        self._outputs = tuple(zip(separator._output_names, (self.stems, *self._new_states), strict=True))
+        counts = range(1, batch_size + 1)
+        if separator._layout.single_row:
+            single = [self._bind(row, 1) for row in range(batch_size)]
+            self._bindings = {n: tuple(single[:n]) for n in counts}
+        else:
+            self._bindings = {n: (self._bind(0, n),) for n in counts}
+        pairs = tuple(zip(self.states, self._new_states, strict=True))
+        self._kept_states = {n: tuple((kept[:n], new[:n]) for kept, new in pairs) for n in counts}
+        self._denormals_as_zero = DenormalsAsZero()
+
+    def run(self, n: int) -> None:
+        """Separate the first ``n`` rows in place.
+
+        Raises
+        ------
+        ModelError
+            If ONNX Runtime fails; the states are then as before.
+        ConfigurationError
+            If ``n`` is not between 1 and the batch size.
+        """
+        if not 1 <= n <= self.batch_size:
+            raise ConfigurationError(f"{n} rows cannot be run: this runner takes 1 to {self.batch_size}")
+        try:
+            with self._denormals_as_zero:
+                for binding in self._bindings[n]:
+                    self._session.run_with_iobinding(binding)
+        except _ERRORS as error:
+            raise _run_error(self.separator.spec.name, error) from error
+        for kept, new in self._kept_states[n]:
+            np.copyto(kept, new)
+
+    def _bind(self, first: int, rows: int) -> Any:
+        binding = self._session.io_binding()
+        for bind, tensors in ((binding.bind_input, self._inputs), (binding.bind_output, self._outputs)):
+            for name, array in tensors:
+                part: npt.NDArray[Any] = array[first : first + rows]
+                bind(name, "cpu", 0, part.dtype.type, part.shape, part.ctypes.data)
+        return binding
+
+
+def _session_options(threads: int | None) -> Any:
+    threads = _DEFAULT_THREADS if threads is None else threads
+    if not isinstance(threads, int) or threads < 1:
+        raise ConfigurationError(f"threads is {threads!r}: it must be an integer from 1")
+    options = ort.SessionOptions()
+    options.log_severity_level = _FATAL
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    return options
+
+
+def _check_file(path: Path, source: str) -> None:
+    if path.is_dir():
+        raise ModelError(f"{source} is a folder: name the .onnx file in it")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except FileNotFoundError as error:
+        raise ModelError(f"{source} does not exist: check the path") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{source} cannot be read ({error}): check the path and its permissions") from error
+    if empty:
+        raise ModelError(f"{source} is empty: download or export it again")
+
+
+def _tensors(arguments: Any) -> list[GraphTensor]:
+    return [
+        GraphTensor(
+            argument.name,
+            _DTYPES.get(argument.type, ""),
+            tuple(n if isinstance(n, int) and n >= 0 else None for n in argument.shape),
+        )
+        for argument in arguments
+    ]
+
+
+def _run_error(name: str, error: Exception) -> ModelError:
+    return ModelError(f"model {name!r} failed in ONNX Runtime: {_cause(error)}; export it again, or use another one")
+
+
+def _cause(error: Exception) -> str:
+    """Say in one line what ONNX Runtime says, without its error code."""
+    text = " ".join(str(error).split()).split(" : ", 3)[-1]
+    return text if len(text) <= _CAUSE_CHARACTERS else text[: _CAUSE_CHARACTERS - 3] + "..."

@@ -1,0 +1,123 @@
+"""The embedded separator in NumPy: the plain statement of what the shipped graph computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.models.spatial_design import F64, SpatialDesign
+from engine.separator import Separator, StateArrays
+
+__all__ = ["SpatialReference"]
+
+F32 = npt.NDArray[np.float32]
+
+
+class SpatialReference(Separator):
+    """The ``spatial`` separator in double precision, without ONNX Runtime.
+
+    It is the reference for tests and a place to try another design. It takes the interpreter's lock for each of its
+    array operations, so in a live stream beside other Python threads the graph is the one to use.
+
+    Parameters
+    ----------
+    design : SpatialDesign
+        Lengths and constants.
+    """
+
+    def __init__(self, design: SpatialDesign | None = None) -> None:
+        self.design = design if design is not None else SpatialDesign()
+        self.spec = self.design.spec()
+        self._analysis = self.design.analysis_window
+        self._synthesis = self.design.synthesis_window
+        self._bass = self.design.bass_register
+        self._voice = self.design.voice_register
+
+    def process(self, windows: F32, states: StateArrays) -> tuple[F32, StateArrays]:
+        """Separate one hop of each stream.
+
+        Parameters
+        ----------
+        windows : ndarray of float32, shape (batch, 2, hop_frames)
+        states : tuple of ndarray of float32
+            ``past`` (batch, 2, n_fft - hop), ``tail`` (batch, 3, 2, n_fft - hop), ``harmonic`` (batch, bins) and
+            ``energies`` (batch, 2, bins), those of mid and side; zeros are silence before the start.
+
+        Returns
+        -------
+        stems : ndarray of float32, shape (batch, 4, 2, hop_frames)
+            Vocals, drums, bass and other, which sum to the input of ``n_fft - hop_frames`` frames earlier.
+        states : tuple of ndarray of float32
+        """
+        design = self.design
+        hop = design.hop_frames
+        past, tail, harmonic, energies = states
+        frame = np.concatenate((past, windows), axis=2)
+        delayed = frame[:, :, :hop]
+        magnitude = np.abs(frame)
+        audible = (magnitude >= np.float32(design.quietest)) & (magnitude <= np.float32(design.loudest))
+        spectrum = np.fft.rfft(np.where(audible, frame, 0.0) * self._analysis)
+
+        masks, following = self.masks(spectrum, harmonic, energies)
+        separated = np.fft.irfft(masks[:, :, None] * spectrum[:, None]) * self._synthesis
+        separated[..., : design.past_frames] += tail
+        ready = separated[..., :hop].astype(np.float32)
+        rest = delayed[:, None] - np.sum(ready, axis=1, keepdims=True)
+        stems = np.concatenate((ready, rest), axis=1)
+        tails = separated[..., hop:].astype(np.float32)
+        return stems, (frame[:, :, hop:], tails, *(state.astype(np.float32) for state in following))
+
+    def masks(
+        self,
+        spectrum: npt.NDArray[np.complex128],
+        harmonic: npt.NDArray[Any],
+        energies: npt.NDArray[Any],
+    ) -> tuple[F64, tuple[F64, F64]]:
+        """Masks of vocals, drums and bass for one transform; ``other`` has what they leave of one.
+
+        Parameters
+        ----------
+        spectrum : ndarray of complex, shape (batch, 2, bins)
+        harmonic : ndarray, shape (batch, bins)
+        energies : ndarray, shape (batch, 2, bins)
+            The states before this hop.
+
+        Returns
+        -------
+        masks : ndarray of float64, shape (batch, 3, bins)
+            Each in [0, 1], and so is their sum.
+        states : tuple of ndarray of float64
+            ``harmonic`` and ``energies`` after this hop.
+        """
+        design = self.design
+        left, right = spectrum[:, 0], spectrum[:, 1]
+        now = np.abs(np.stack((left + right, left - right), axis=1)) ** 2 / 2.0
+
+        level = np.log1p(np.sum(now, axis=1) / design.energy_floor)
+        change = level - harmonic
+        speed = np.where(change > 0.0, design.smoothing(design.attack_s), design.smoothing(design.release_s))
+        held = np.maximum(harmonic + speed * change - design.level_leak, 0.0)
+        logit = design.sharpness * (_mean_of_neighbours(level, design.neighbours) - held - design.margin)
+        percussive = 1.0 / (1.0 + np.exp(-logit))
+
+        weight = design.smoothing(design.panning_s)
+        smooth = np.maximum(energies + weight * (now - energies) - design.energy_leak, 0.0)
+        mid, side = smooth[:, 0], smooth[:, 1]
+        centred = np.maximum(mid - side, 0.0) / (mid + side + design.energy_floor)
+
+        tonal = 1.0 - percussive
+        masks = np.stack((tonal * self._voice * centred, percussive, tonal * self._bass), axis=1)
+        return masks, (held, smooth)
+
+
+def _mean_of_neighbours(values: F64, count: int) -> F64:
+    """Mean over ``count`` bins around each one; at the edges over those that exist."""
+    bins = values.shape[-1]
+    reach = count // 2
+    sums = np.concatenate((np.zeros((*values.shape[:-1], 1)), np.cumsum(values, axis=-1)), axis=-1)
+    first = np.maximum(np.arange(bins) - reach, 0)
+    last = np.minimum(np.arange(bins) + reach + 1, bins)
+    means: F64 = (sums[..., last] - sums[..., first]) / (last - first)
+    return means
