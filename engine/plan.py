@@ -278,9 +278,8 @@ def equal_latency_plans(plan: WindowPlan, slack_frames: int, needed_slack_frames
     plans = []
     for times in range(2, plan.window_frames // plan.hop_frames + 1):
         longer = times * plan.hop_frames
-        lookahead = plan.lookahead_frames - max(
-            0, longer - plan.hop_frames - max(0, slack_frames - needed_slack_frames)
-        )
+        spare = slack_frames - needed_slack_frames
+        lookahead = plan.lookahead_frames - max(0, longer - plan.hop_frames - spare)
         if lookahead < 0 or plan.window_frames < longer + lookahead + plan.fade_frames:
             break
         plans.append(

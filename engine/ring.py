@@ -30,17 +30,21 @@ class FrameRing:
         self._frames = np.zeros((*lead, self.capacity), np.float32)
         self.written = 0
         """Frames appended since construction: the position of the next one."""
+        # Moved on before frames are overwritten, and ``written`` after, so that a reader in between is told.
+        self._claimed = 0
 
     def append(self, frames: npt.NDArray[np.floating[Any]]) -> None:
         """Add frames, shape ``(*lead, n)`` with n at most the capacity, at position ``written``."""
+        self._claimed = self.written + frames.shape[-1]
         self.put(self.written, frames)
-        self.written += frames.shape[-1]
+        self.written = self._claimed
 
     def append_zeros(self, n: int) -> None:
         """Add ``n`` frames of silence."""
+        self._claimed = self.written + n
         for place, _ in self._parts(self.written, n):
             self._frames[..., place] = 0.0
-        self.written += n
+        self.written = self._claimed
 
     def put(self, start: int, frames: npt.NDArray[np.floating[Any]]) -> None:
         """Write frames at an absolute position without moving ``written``."""
@@ -65,7 +69,7 @@ class FrameRing:
         rest = out[..., missing:]
         for place, piece in self._parts(start + missing, n - missing):
             np.copyto(rest[..., piece], self._frames[..., place])
-        return self.written - (start + missing) <= self.capacity
+        return self._claimed - (start + missing) <= self.capacity
 
     def _parts(self, start: int, n: int) -> tuple[tuple[slice, slice], ...]:
         """Pair the places in the ring with the pieces of a run of ``n`` frames: one, or two where it wraps."""

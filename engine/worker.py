@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
+from engine.denormals import DenormalsAsZero
 from engine.errors import ConfigurationError, LifecycleError
 from engine.separator import Runner, Separator
 
@@ -179,6 +180,10 @@ class Worker:
             thread.join()
 
     def _loop(self) -> None:
+        with DenormalsAsZero():
+            self._serve()
+
+    def _serve(self) -> None:
         while True:
             self._awake = False
             try:

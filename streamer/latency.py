@@ -191,6 +191,10 @@ def plan_latency(
     ------
     LatencyError
         If ``total_frames`` is below the smallest that works with ``compute_frames``; the message says which.
+
+    Notes
+    -----
+    ``docs/latency.md`` derives the parts.
     """
     plan = timing.plan
     delivery, lookahead = timing.to_host(plan.delivery_frames), timing.to_host(plan.lookahead_frames)
@@ -212,8 +216,8 @@ def plan_latency(
         return smallest
     if total_frames < smallest.total_frames:
         raise LatencyError(
-            f"latency_s={total_frames / timing.host_rate:.6g} is too small: "
-            f"the smallest that works here is {_round_up(smallest.total_s)} s, {smallest}; raise it or shorten the blocks"
+            f"a latency of {1000 * total_frames / timing.host_rate:.2f} ms is too small: the smallest that works here "
+            f"is latency_s={_round_up(smallest.total_s)}, {smallest}; raise it or shorten the blocks"
         )
     surplus = total_frames - smallest.total_frames
     return LatencyReport(timing.host_rate, delivery, lookahead, dispatch, compute + surplus, guard, bridge)

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from engine.denormals import DenormalsAsZero
 from engine.errors import BlockError, ConfigurationError, LatencyError, LifecycleError
 from engine.plan import WindowPlan, live_plan
 from engine.separator import Separator
@@ -102,6 +103,7 @@ class StemProcessor:
         self._given_plan = plan
         self._mixture_consistent = mixture_consistent
         self._clock = clock
+        self._denormals = DenormalsAsZero()
         self._state = _State.RELEASED
 
     @property
@@ -180,7 +182,7 @@ class StemProcessor:
         self._sample_rate = sample_rate
         timing = StreamTiming(self._choose_plan(), sample_rate, self.spec.sample_rate)
         hop = timing.to_host(timing.plan.hop_frames)
-        self._latency = self._itemise(timing, compute_frames=hop if self._latency_s is None else 1)
+        self._latency = self._itemise(timing, compute_frames=hop if self._latency_s is None else 0)
         self._allocate(timing)
         self._worker = Worker() if self._given_worker is None else self._given_worker
         timings = self._worker.attach(self._feed)
@@ -286,6 +288,10 @@ class StemProcessor:
 
     def _advance(self, block: F32, out: F32, *, waits: bool, deadline: float = math.inf) -> None:
         """Move the stream on by a block: hear it, take what the worker has, render what is due."""
+        with self._denormals:
+            self._advance_stream(block, out, waits=waits, deadline=deadline)
+
+    def _advance_stream(self, block: F32, out: F32, *, waits: bool, deadline: float) -> None:
         feed, timeline = self._feed, self._timeline
         frames = block.shape[-1]
         cursor = timeline.cursor
@@ -293,7 +299,7 @@ class StemProcessor:
             self._worker.wake()
         self._take_results()
         if waits:
-            self._await(feed.timing.window_for(cursor + frames - 1), deadline)
+            self._await(feed.timing.window_for(cursor + frames - 1 + self._latency.guard_frames), deadline)
         timeline.block(frames, self._levels[:frames], self._rungs)
         mixture = self._mixture[:, :frames]
         feed.ring.copy(feed.origin + cursor, mixture, origin=feed.origin)

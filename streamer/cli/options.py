@@ -1,0 +1,57 @@
+"""Options that several commands share: one meaning, one text."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from engine.errors import LatencyError
+
+__all__ = ["Debug", "Json", "LatencyMs", "Model", "Pace", "PaceOption", "latency_s", "named_latency_error"]
+
+
+class Pace(StrEnum):
+    """How a recording is played."""
+
+    REALTIME = "realtime"
+    FAST = "fast"
+
+
+def _remember(context: typer.Context, value: bool) -> bool:
+    if value and isinstance(context.obj, dict):
+        context.obj["debug"] = True
+    return value
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Debug = Annotated[
+    bool, typer.Option("--debug", callback=_remember, is_eager=True, help="Show a traceback where an error ends it.")
+]
+Model = Annotated[
+    str,
+    typer.Option("--model", "-m", metavar="NAME|PATH", help="A name of `stemstream models list`, or an .onnx file."),
+]
+PaceOption = Annotated[
+    Pace,
+    typer.Option(
+        "--pace", help="realtime: blocks come when they are due and never wait for the model. fast: they wait for it."
+    ),
+]
+LatencyMs = Annotated[
+    float | None,
+    typer.Option(
+        "--latency-ms", metavar="MS", help="The latency to have; what the model does not need becomes time for it."
+    ),
+]
+
+
+def latency_s(latency_ms: float | None) -> float | None:
+    """Give the latency in seconds, as the processor takes it."""
+    return None if latency_ms is None else latency_ms / 1000.0
+
+
+def named_latency_error(latency_ms: float | None, error: LatencyError) -> LatencyError:
+    """Name the option in an error that the processor raised about its own parameter."""
+    return error if latency_ms is None else LatencyError(f"--latency-ms {latency_ms:g}: {error}")
