@@ -276,9 +276,9 @@ def equal_latency_plans(plan: WindowPlan, slack_frames: int, needed_slack_frames
     if plan.stateful or plan.delivery_frames != plan.hop_frames + plan.fade_frames:
         return ()
     plans = []
+    spare = slack_frames - needed_slack_frames
     for times in range(2, plan.window_frames // plan.hop_frames + 1):
         longer = times * plan.hop_frames
-        spare = slack_frames - needed_slack_frames
         lookahead = plan.lookahead_frames - max(0, longer - plan.hop_frames - spare)
         if lookahead < 0 or plan.window_frames < longer + lookahead + plan.fade_frames:
             break

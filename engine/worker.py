@@ -185,6 +185,9 @@ class Worker:
 
     def _serve(self) -> None:
         while True:
+            # Calls that came during a run are answered by the look that follows; kept, they would pile up.
+            while not self._tokens.empty():
+                self._tokens.get()
             self._awake = False
             try:
                 while not self._requests.empty():

@@ -246,6 +246,7 @@ class Feed:
         if isinstance(error, FloatingPointError):
             self.counters.non_finite += 1
         else:
+            self._note(elapsed_s)
             self.counters.exceptions += 1
         index = self.stream.fail()
         self._gap = True

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from engine.plan import WindowPlan, live_plan
 from engine.separator import Separator, StateArrays
 from engine.spec import ModelSpec
 from streamer import StemProcessor
@@ -61,11 +62,12 @@ class Stream:
         block: int = BLOCK,
         rate: int = RATE,
         latency_s: float | None = None,
+        plan: WindowPlan | None = None,
     ) -> None:
         self.clock = VirtualClock(rate)
         self.worker = ScriptedWorker(self.clock, script)
         self.processor = StemProcessor(
-            separator, realtime=True, worker=self.worker, clock=self.clock, latency_s=latency_s
+            separator, realtime=True, worker=self.worker, clock=self.clock, latency_s=latency_s, plan=plan
         )
         channels = separator.spec.channels
         self.processor.prepare(sample_rate=rate, channels=channels, max_block_frames=block)
@@ -144,7 +146,7 @@ def test_separation_is_back_within_the_running_job_three_hops_and_the_slack(rate
     for separator, hop_model in (
         (IdentitySeparator(), HOP),
         (IdentitySeparator(hop_frames=512, lookahead_frames=0, fade_frames=0), 512),
-        (DelaySeparator(hop_frames=512, priming_frames=0), 512),
+        (DelaySeparator(hop_frames=512), 512),
     ):
         for stall in (3_000, 20_000, 31_234):
             stalled = {8: stall}
@@ -156,16 +158,15 @@ def test_separation_is_back_within_the_running_job_three_hops_and_the_slack(rate
             )
             hop = -(-hop_model * rate // RATE)
             report = stream.processor.latency
-            began = next(n for n in range(9 * hop - hop, 60 * HOP) if n % BLOCK == 0)
-            lost = int(np.flatnonzero(stream.levels == 0)[0])
-            back = lost + int(np.flatnonzero(stream.levels[lost:])[0])
-            # In output frames: the stall began when window 8 left, at the latest one block after its end.
-            freed = report.bridge_frames + 9 * hop + BLOCK + stall
-            assert back + stream.latency <= freed + 3 * hop + report.slack_frames + report.bridge_frames, began
+            lost = int(np.flatnonzero(stream.levels < 1e-3)[JOIN_FRAMES])
+            back = lost + int(np.flatnonzero(stream.levels[lost:] > 1e-3)[0])
+            # The run that stalls is that of window 8, which leaves at the latest one block after its end.
+            freed = 9 * hop + BLOCK + stall
+            assert back + stream.latency <= freed + 3 * hop + report.slack_frames + 2 * report.bridge_frames
             np.testing.assert_allclose(
-                stream.levels[back : back + JOIN_FRAMES], np.arange(1, JOIN_FRAMES + 1) / JOIN_FRAMES, atol=1e-4
+                stream.levels[back : back + JOIN_FRAMES], np.arange(1, JOIN_FRAMES + 1) / JOIN_FRAMES, atol=2e-3
             )
-            np.testing.assert_allclose(stream.levels[back + JOIN_FRAMES :], 1.0, atol=1e-4)
+            np.testing.assert_allclose(stream.levels[back + JOIN_FRAMES :], 1.0, atol=2e-3)
 
 
 def test_one_result_on_time_between_late_ones_does_not_bring_separation_back() -> None:
@@ -185,15 +186,16 @@ def test_a_result_that_is_partly_late_is_trimmed_and_joined_from_the_provisional
     latency = (HOP + FADE + LOOKAHEAD + BLOCK - 1 + slack) / RATE
     stream = Stream(
         NumberedWindows(),
-        lambda run: Outcome(slack + 150 if run.number == 10 else 0),
+        lambda run: Outcome(2 * slack + BLOCK if run.number == 10 else 0),
         numbers=True,
         latency_s=latency,
+        plan=live_plan(NumberedWindows().spec),
     )
     numbers = stream.stems[0, 0]
     # Window 10 is the first that weighs on this frame; until it came the tail of window 9 (number 10) is heard.
     first = 11 * HOP - (HOP + FADE + LOOKAHEAD)
     joined = int(np.flatnonzero(numbers > 10.0)[0])
-    assert first < joined <= first + 150 + BLOCK
+    assert first + FADE < joined <= first + slack + 2 * BLOCK
     assert np.all(numbers[first:joined] == 10.0)
     fade = 10.0 + np.arange(1, JOIN_FRAMES + 1) / JOIN_FRAMES
     np.testing.assert_allclose(numbers[joined : joined + JOIN_FRAMES], fade, atol=1e-4)
@@ -208,11 +210,14 @@ def test_a_result_that_is_partly_late_is_trimmed_and_joined_from_the_provisional
 def test_a_result_that_is_wholly_late_is_dropped_and_never_heard_later() -> None:
     stream = Stream(NumberedWindows(), lambda run: Outcome(6_000 if run.number == 10 else 0), numbers=True)
     numbers = stream.stems[0, 0]
-    for frame in np.flatnonzero(numbers == np.round(numbers)):
-        if numbers[frame] > 0:
-            end = int(numbers[frame]) * HOP
-            assert end - (HOP + FADE + LOOKAHEAD) <= frame < end
-    assert 11.0 not in numbers
+    steady = np.flatnonzero(
+        (numbers[:-1] == numbers[1:]) & (numbers[:-1] == np.round(numbers[:-1])) & (numbers[:-1] > 0)
+    )
+    ends = numbers[steady] * HOP
+    assert np.all(ends - (HOP + FADE + LOOKAHEAD) <= steady)
+    assert np.all(steady < ends)
+    assert 11.0 not in numbers[steady]
+    assert {9.0, 10.0, 17.0} <= set(numbers[steady])
     assert stream.stats.dropped_results == 1
 
 
