@@ -67,14 +67,13 @@ class WindowStream:
         """Windows loaded and not yet stored."""
         return len(self._under_way)
 
-    def start(self, index: int, *, not_before: int = 0) -> None:
+    def start(self, index: int) -> None:
         """Begin, or go on after a gap, so that window ``index`` is the first whose result is delivered.
 
-        A stateful model starts from a fresh state, up to ``priming_hops`` earlier but not before window
-        ``not_before``. Windows under way are forgotten.
+        A stateful model starts from a fresh state, up to ``priming_hops`` earlier. Windows under way are forgotten.
         """
         self._deliver_from = index
-        self.next_index = max(self.plan.first_index, index - self._priming_hops, not_before)
+        self.next_index = max(self.plan.first_index, index - self._priming_hops)
         self._under_way.clear()
         self.overlap.restart()
         for state, initial in zip(self._states, self._initial, strict=True):
@@ -134,8 +133,8 @@ class WindowStream:
         if self._under_way:
             self.overlap.restart()
         elif index < self._deliver_from:
-            # Priming ran into the same fault again: go on behind it with a state that heard less.
-            self.start(self._deliver_from, not_before=index + 1)
+            # Priming met a fault too: prime anew behind it, so that no result of a raw state is delivered.
+            self.start(max(self._deliver_from, index + 1 + self._priming_hops))
         else:
             self.start(index + 1)
         return index
