@@ -11,18 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import BlockError, ConfigurationError, ModelError
+from engine.errors import BlockError, ConfigurationError
 from engine.plan import WindowPlan, offline_plan
-from engine.rate_converter import RateConverter, converted_frames
-from engine.ring import FrameRing
-from engine.separator import Runner, Separator
-from engine.stream import WindowStream
-from engine.worker import WAITING, Worker, WorkerLike
+from engine.rate_converter import RateConverter
+from engine.recording import MAX_BLOCK_FRAMES, Recording
+from engine.separator import Separator
+from engine.worker import Worker, WorkerLike
 
 __all__ = ["Progress", "ProgressCallback", "SeparationCounters", "separate", "separate_blocks"]
 
 F32 = npt.NDArray[np.float32]
-_BLOCK_FRAMES = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def separate(
     check_audio(audio)
     stems = np.zeros((len(separator.spec.output_stems), *audio.shape), np.float32)
     done = 0
-    blocks = (audio[:, n : n + _BLOCK_FRAMES] for n in range(0, audio.shape[1], _BLOCK_FRAMES))
+    blocks = (audio[:, n : n + MAX_BLOCK_FRAMES] for n in range(0, audio.shape[1], MAX_BLOCK_FRAMES))
     for part in separate_blocks(
         separator,
         blocks,
@@ -178,7 +176,7 @@ def separate_blocks(
         raise ConfigurationError(f"{channels} channels do not fit {spec.name!r}, which takes {spec.channels}: mix down")
     plan = offline_plan(spec, overlap=overlap) if plan is None else plan
     counters = SeparationCounters() if counters is None else counters
-    track = _Track(separator, plan, channels, batch_size)
+    track = Recording(separator, plan, channels, batch_size)
     stems = len(spec.output_stems)
     into_model = RateConverter(sample_rate, spec.sample_rate, channels)
     meter = _Meter(progress, frames)
@@ -229,144 +227,6 @@ def _finite(block: npt.NDArray[Any], counters: SeparationCounters) -> F32:
         return heard
     counters.non_finite_samples += finite.size - int(np.count_nonzero(finite))
     return np.where(finite, heard, np.float32(0.0))
-
-
-class _Track:
-    """One recording as a client of the worker. The thread that separates feeds and drains it; nothing is dropped."""
-
-    def __init__(self, separator: Separator, plan: WindowPlan, channels: int, batch_size: int) -> None:
-        spec = separator.spec
-        self._separator = separator
-        self._plan = plan
-        self._channels = channels
-        self._stream = WindowStream(spec, plan, keep_provisional=False)
-        self._model_channels = spec.channels
-        ahead = (batch_size + 1) * plan.hop_frames
-        self._room = 2 * plan.window_frames + plan.reach_frames + ahead + _BLOCK_FRAMES
-        self._input = FrameRing((channels,), 2 * self._room)
-        self._output = FrameRing((len(spec.stems), channels), ahead + 2 * plan.hop_frames)
-        self._heard = 0
-        self._total: int | None = None
-        self._drained = 0
-        self._given_up: Exception | None = None
-        self.windows = 0
-
-    # The thread that separates.
-
-    def run(self, audio: F32, worker: WorkerLike) -> Iterator[F32]:
-        """Take audio at the model's rate and give the stems that are ready."""
-        done = 0
-        while done < audio.shape[1]:
-            # Windows still reach back by their length, and the complement by the reach, behind what was drained.
-            free = self._drained + self._room - self._heard
-            n = min(free, audio.shape[1] - done, _BLOCK_FRAMES)
-            if n > 0:
-                self._input.append(audio[:, done : done + n])
-                done += n
-                self._heard += n
-                worker.wake()
-            else:
-                worker.wait(self._has_output)
-            yield from self._drain(worker)
-
-    def finish(self, worker: WorkerLike) -> Iterator[F32]:
-        """Say that the recording ended, and give the rest."""
-        self._total = self._heard
-        worker.wake()
-        while self._drained < self._total:
-            worker.wait(self._has_output)
-            yield from self._drain(worker)
-
-    def _has_output(self) -> bool:
-        return self._output.written > self._drained or self._given_up is not None
-
-    def _drain(self, worker: WorkerLike) -> Iterator[F32]:
-        if self._given_up is not None:
-            raise ModelError(
-                f"model {self._separator.spec.name!r} failed after {self.windows} windows: {self._given_up}"
-            ) from self._given_up
-        end = self._output.written if self._total is None else min(self._output.written, self._total)
-        if end <= self._drained:
-            return
-        spec = self._separator.spec
-        part = np.empty((len(spec.output_stems), self._channels, end - self._drained), np.float32)
-        self._output.copy(self._drained, part[: len(spec.stems)])
-        if len(spec.stems) < len(spec.output_stems):
-            self._input.copy(self._drained, part[-1])
-            part[-1] -= part[:-1].sum(axis=0)
-        self._drained = end
-        worker.wake()
-        yield part
-
-    # The worker.
-
-    @property
-    def separator(self) -> Separator:
-        return self._separator
-
-    @property
-    def window_frames(self) -> int:
-        return self._plan.window_frames
-
-    def slack_s(self) -> float | None:
-        stream, plan = self._stream, self._plan
-        index = stream.next_index
-        if self._given_up is not None or not stream.can_load() or not self._is_heard(index):
-            return None
-        if plan.final_before(index) - self._drained > self._output.capacity:
-            return None
-        return WAITING
-
-    def load(self, runner: Runner, row: int) -> bool:
-        return self.slack_s() is not None and self._stream.load(self._read, runner, row)
-
-    def store(self, runner: Runner, row: int, elapsed_s: float) -> None:
-        self.windows += 1
-        index, _ = self._stream.store(runner, row)
-        skipped = max(0, self._plan.hop_frames - self._plan.final_before(index))
-        final = self._stream.overlap.final[..., skipped:]
-        if final.shape[1] != self._channels:
-            final = final.mean(axis=1, keepdims=True)
-        self._output.append(final)
-
-    def fail(self, error: Exception, elapsed_s: float) -> None:
-        self._stream.fail()
-        self._given_up = error
-
-    def _is_heard(self, index: int) -> bool:
-        plan = self._plan
-        end = plan.end_of(index)
-        if self._total is not None:
-            return plan.final_before(index) - plan.hop_frames < self._total
-        # A reflected start mirrors frames that lie as far behind frame 0 as the window begins before it.
-        mirrored = plan.window_frames - end + 1 if plan.fill == "reflect" else 0
-        return self._heard >= max(end, mirrored)
-
-    def _read(self, start: int, out: F32) -> bool:
-        heard = out if self._channels == self._model_channels else np.empty((1, out.shape[1]), np.float32)
-        self._read_filled(start, heard)
-        if heard is not out:
-            out[...] = heard
-        return True
-
-    def _read_filled(self, start: int, out: F32) -> None:
-        """Copy frames from ``start`` on, made up as the plan says where the recording has none."""
-        stop = start + out.shape[1]
-        end = self._heard if self._total is None else self._total
-        if start >= 0 and stop <= end:
-            self._input.copy(start, out)
-            return
-        places = np.arange(start, stop)
-        if self._plan.fill == "reflect" and end > 1:
-            places = np.abs((places + end - 1) % (2 * (end - 1)) - (end - 1)) if self._total is not None else np.abs(places)
-        inside = (places >= 0) & (places < end)
-        out[...] = 0.0
-        if not inside.any():
-            return
-        lowest, highest = int(places[inside].min()), int(places[inside].max())
-        there = np.empty((out.shape[0], highest - lowest + 1), np.float32)
-        self._input.copy(lowest, there)
-        out[:, inside] = there[:, places[inside] - lowest]
 
 
 class _Meter:

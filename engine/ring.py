@@ -61,7 +61,7 @@ class FrameRing:
         bool
             False if some of the frames had already been overwritten; ``out`` is then not to be used.
         """
-        n = out.shape[-1]
+        n: int = out.shape[-1]
         missing = min(n, max(0, origin - start))
         out[..., :missing] = 0.0
         if missing == n:

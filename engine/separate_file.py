@@ -183,4 +183,3 @@ class _Selection:
             return picked
         rest = np.delete(part, self._places, axis=0).sum(axis=0, keepdims=True)
         return np.concatenate([picked, rest])
-

@@ -51,7 +51,7 @@ class Assembler:
         self._known = FrameRing(lead, known_frames + max_block_frames + 2 * JOIN_FRAMES)
         self._block = np.zeros((*lead, max_block_frames), np.float32)
         self._share = np.zeros(max_block_frames, np.float32)
-        self._mixture_share = np.zeros((channels, max_block_frames), np.float32)
+        self._mixture_share = np.zeros((1, channels, max_block_frames), np.float32)
         self._before_join = np.zeros((*lead, JOIN_FRAMES), np.float32)
         self._spare = np.zeros_like(self._before_join)
         self._fade_in = (np.arange(JOIN_FRAMES, dtype=np.float32) + 1) / JOIN_FRAMES
@@ -86,7 +86,7 @@ class Assembler:
         n = len(levels)
         block = self._block[..., :n]
         self._read(cursor, block)
-        block *= levels
+        _scale(block, levels)
         residual = out[self._residual]
         np.copyto(residual, mixture)
         for row, stem in enumerate(self.carried):
@@ -96,8 +96,10 @@ class Assembler:
                     residual -= block[row]
         if self._modelled:
             np.subtract(1.0, levels, out=self._share[:n])
-            np.multiply(mixture, self._share[:n], out=self._mixture_share[:, :n])
-            np.add(block[self.carried.index(self._residual)], self._mixture_share[:, :n], out=residual)
+            mixture_share = self._mixture_share[..., :n]
+            np.copyto(mixture_share[0], mixture)
+            _scale(mixture_share, self._share[:n])
+            np.add(block[self.carried.index(self._residual)], mixture_share[0], out=residual)
 
     def _read(self, start: int, out: F32) -> None:
         """Copy known frames, faded from what was to be heard before the last join."""
@@ -111,5 +113,12 @@ class Assembler:
         fade = self._fade_in[lo - self._join_at : hi - self._join_at]
         faded = self._faded[..., : hi - lo]
         np.subtract(new, old, out=faded)
-        faded *= fade
+        _scale(faded, fade)
         np.add(old, faded, out=new)
+
+
+def _scale(stems: F32, levels: F32) -> None:
+    """Multiply frames by their levels, row by row: NumPy allocates buffers to multiply by a shorter shape."""
+    for stem in stems:
+        for channel in stem:
+            np.multiply(channel, levels, out=channel)

@@ -342,7 +342,9 @@ class Feed:
             np.copyto(self._slot.stems[..., : known - first], self._model_stems[..., first - begin : known - begin])
         self._fill_slot(index, first, final, known)
 
-    def _convert_output(self, begin: int, skipped: int, restarts: bool, first: int, final: int, known: int, usable: int) -> int:
+    def _convert_output(
+        self, begin: int, skipped: int, restarts: bool, first: int, final: int, known: int, usable: int
+    ) -> int:
         bridge, hop = self._from_model, self.timing.plan.hop_frames
         rows = self._model_stems.reshape(-1, self._model_stems.shape[-1])
         if restarts:

@@ -152,9 +152,7 @@ def run_file_session(
     clock = WallClock() if clock is None else clock
     process_s: list[float] = []
     heard, longest_lag = 0, 0.0
-    processor.prepare(
-        sample_rate=sample_rate, channels=channels, max_block_frames=block_frames, fixed_blocks=True
-    )
+    processor.prepare(sample_rate=sample_rate, channels=channels, max_block_frames=block_frames, fixed_blocks=True)
     with processor:
         aligned = _Aligned(processor.latency_frames, sink)
         begin = clock.now()

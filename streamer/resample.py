@@ -119,10 +119,10 @@ class RateBridge:
         int
             Output frames written to ``out``, shape (channels, n), from the position ``taken`` on.
         """
-        kept = min(self._ready_frames, out.shape[-1])
+        kept: int = min(self._ready_frames, out.shape[-1])
         np.copyto(out[:, :kept], self._ready[:, :kept])
         converted = self._converter.clone().process(frames.T, self._ratio)
-        n = min(len(converted), out.shape[-1] - kept)
+        n: int = min(len(converted), out.shape[-1] - kept)
         np.copyto(out[:, kept : kept + n], converted[:n].T)
         return kept + n
 

@@ -27,8 +27,6 @@ class Counters:
     bypassed_frames: int = 0
     late_results: int = 0
     dropped_results: int = 0
-    non_finite_input_samples: int = 0
-    resets: int = 0
 
     def add(self, rungs: BlockRungs, frames: int) -> None:
         """Count a block."""
@@ -105,7 +103,9 @@ class ProcessorStats:
         return asdict(self)
 
 
-def summarise(counters: Counters, worker: FeedCounters) -> ProcessorStats:
+def summarise(
+    counters: Counters, worker: FeedCounters, *, non_finite_input_samples: int, resets: int
+) -> ProcessorStats:
     """Make a snapshot; allocates, so not for every block."""
     separated = counters.final_frames + counters.late_frames + counters.provisional_frames
     given = separated + counters.mixture_frames
@@ -120,6 +120,8 @@ def summarise(counters: Counters, worker: FeedCounters) -> ProcessorStats:
         stale_windows=worker.stale,
         model_exceptions=worker.exceptions,
         non_finite_outputs=worker.non_finite,
+        non_finite_input_samples=non_finite_input_samples,
+        resets=resets,
         compute_p50_s=p50,
         compute_p99_s=p99,
         compute_max_s=longest,

@@ -69,6 +69,7 @@ class VirtualClock:
             worker.run_until(self.frames)
 
     def __call__(self) -> float:
+        """Give the time in seconds."""
         return self.frames / self._sample_rate
 
 

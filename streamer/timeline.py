@@ -1,4 +1,4 @@
-"""The deadline ladder as pure code: which frames can be heard separated, and how the sound gets from one rung to another.
+"""The deadline ladder as pure code: which frames are heard separated, and how one rung leads to another.
 
 No audio and no threads here: positions in, positions out. Frames are those of the host's input; ``cursor`` is the
 input frame that the next output frame belongs to.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 import sys
-import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
@@ -16,13 +16,15 @@ import typer
 
 from engine.errors import StemstreamError
 from streamer.cli import demo, doctor, models, play, separate
-from streamer.cli.terminal import print_error, print_note, print_result, print_warning
+from streamer.cli.terminal import print_error, print_note, print_result, print_traceback, print_warning
 
 __all__ = ["app", "main"]
 
 _USAGE, _INTERRUPTED = 2, 130
 # The usage errors of typer have one home in its older versions and another in its newer ones.
-_USAGE_ERRORS = tuple(kind for kind in typer.BadParameter.__mro__ if hasattr(kind, "format_message"))
+_USAGE_ERRORS: tuple[type[Exception], ...] = tuple(
+    kind for kind in typer.BadParameter.__mro__ if issubclass(kind, Exception) and hasattr(kind, "format_message")
+)
 
 
 def _print_version(value: bool) -> None:
@@ -71,12 +73,21 @@ def _models_alone(context: typer.Context) -> int:
     return _print_help(context) if context.invoked_subcommand is None else 0
 
 
-_models.command("list")(models.list_models)
-app.command("demo")(demo.demo)
-app.command("separate")(separate.separate)
-app.command("play")(play.play)
+def _help(command: Callable[..., int]) -> str:
+    """Give a command's docstring with one line for each paragraph, so that it can be wrapped to any terminal."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+for _group, _name, _command in (
+    (app, "demo", demo.demo),
+    (app, "separate", separate.separate),
+    (app, "play", play.play),
+    (_models, "list", models.list_models),
+    (app, "doctor", doctor.doctor),
+):
+    _group.command(_name, help=_help(_command))(_command)
 app.add_typer(_models, name="models")
-app.command("doctor")(doctor.doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,8 +133,7 @@ def _run(arguments: Sequence[str] | None, state: dict[str, Any]) -> int:
 
 def _tell(state: dict[str, Any], text: str, code: int) -> int:
     if state["debug"]:
-        for line in traceback.format_exc().splitlines():
-            print_note(line)
+        print_traceback()
     print_error(text)
     return code
 
@@ -131,7 +141,9 @@ def _tell(state: dict[str, Any], text: str, code: int) -> int:
 def _usage_text(error: Any) -> str:
     context = getattr(error, "ctx", None)
     command = "stemstream" if context is None else context.command_path
-    return f"{error.format_message().rstrip('. ')}: see {command} --help"
+    # typer puts the words of a library beneath it in front of some of its own.
+    text = error.format_message().replace("Value error, ", "").rstrip(". ")
+    return f"{text}: see {command} --help"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
@@ -23,6 +24,7 @@ __all__ = [
     "print_json",
     "print_note",
     "print_result",
+    "print_traceback",
     "print_warning",
     "watched_progress",
 ]
@@ -64,6 +66,12 @@ def print_warning(text: str) -> None:
 def print_error(text: str) -> None:
     """Write a line that begins with ``error`` to standard error."""
     _say("error: ", _RED, text)
+
+
+def print_traceback() -> None:
+    """Write the traceback of the exception being handled to standard error."""
+    for line in traceback.format_exc().splitlines():
+        print_note(line)
 
 
 def one_line(text: str) -> str:

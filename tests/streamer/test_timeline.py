@@ -174,7 +174,7 @@ def test_whatever_comes_the_gate_moves_in_fades_and_never_past_what_is_known(
         heard = levels[rungs.before_start :]
         begin = max(cursor, 0)
         assert np.all((heard == 0.0) | known[begin : begin + len(heard)])
-        if cursor >= 0:
+        if cursor > 0:
             assert np.abs(np.diff(levels, prepend=last)).max() <= 1 / JOIN_FRAMES + 1e-6
         assert rungs.final + rungs.late + rungs.provisional == int((heard == 1.0).sum())
         total = rungs.final + rungs.late + rungs.provisional + rungs.mixture + rungs.bypassed + rungs.before_start

@@ -1,0 +1,137 @@
+"""``stemstream demo``: compose a song, separate it while it plays, and show how well that went."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.errors import LatencyError, OutputError
+from streamer.cli.options import Debug, Json, LatencyMs, Pace, PaceOption, latency_s, named_latency_error
+from streamer.cli.summary import summary_lines
+from streamer.cli.terminal import print_json, print_note, print_result, watched_progress
+
+if TYPE_CHECKING:
+    from streamer.file_session import SessionReport
+    from streamer.song import Song
+
+__all__ = ["demo"]
+
+_MODEL = "spatial"
+_SAMPLE_RATE = 48_000
+_BLOCK_FRAMES = 512
+_TRUE_STEMS = "true"
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the files go.")] = Path("demo"),
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another number makes another song.")] = 0,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Length of the song, at most 600.")] = 20.0,
+    pace: PaceOption = Pace.REALTIME,
+    latency_ms: LatencyMs = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Compose a song and separate it while it plays; needs no music, no device and no network.
+
+    Writes to DIR: the stems, mixture.wav, the song's own stems in true/, and report.json with every block's time.
+    """
+    print_note("composing a song")
+    from streamer.song import compose_song
+
+    song = compose_song(seconds, sample_rate=_SAMPLE_RATE, seed=seed)
+    report, files = _separate_live(song, out, pace, latency_ms)
+    result = _result(report, files, seed=seed, seconds=seconds)
+    written = out / "report.json"
+    _write_whole(written, jsonlib.dumps({**result, "process_s": report.process_s}, indent=1) + "\n")
+    if json:
+        print_json({**result, "report": str(written)})
+        return 0
+    for line in summary_lines(report):
+        print_result(line)
+    names = [Path(path).name for kind in ("stems", "mixture") for path in files[kind].values()]
+    print_result(f"files     {out}: {', '.join(names)}, {written.name}")
+    print_result(f"          {out / _TRUE_STEMS}: the stems that the song was made of")
+    print_result("next      stemstream separate YOUR_SONG.flac -o stems")
+    return 0
+
+
+def _separate_live(
+    song: Song, out: Path, pace: Pace, latency_ms: float | None
+) -> tuple[SessionReport, dict[str, dict[str, str]]]:
+    """Stream the song and write all audio; it appears together or not at all."""
+    from engine.registry import load_separator
+    from engine.stem_writers import StemWriters
+    from streamer.file_session import run_file_session
+    from streamer.processor import StemProcessor
+
+    channels, frames = song.mixture.shape
+    with ExitStack() as stack:
+        separator = load_separator(_MODEL)
+        stack.callback(separator.release)
+        processor = StemProcessor(separator, latency_s=latency_s(latency_ms), realtime=pace is Pace.REALTIME)
+        files = {
+            "stems": {stem: str(out / f"{stem.lower()}.wav") for stem in processor.stems},
+            "true_stems": {stem: str(out / _TRUE_STEMS / f"{stem.lower()}.wav") for stem in song.stems},
+            "mixture": {"mixture": str(out / "mixture.wav")},
+        }
+        writers = {
+            kind: stack.enter_context(StemWriters(paths, song.sample_rate, channels, frames_hint=frames))
+            for kind, paths in files.items()
+        }
+        for stem, audio in song.stems.items():
+            writers["true_stems"].writers[stem].write(audio)
+        writers["mixture"].write(song.mixture[None])
+        progress = stack.enter_context(watched_progress("separating it while it plays"))
+        try:
+            report = run_file_session(
+                processor,
+                (song.mixture[:, start : start + _BLOCK_FRAMES] for start in range(0, frames, _BLOCK_FRAMES)),
+                sample_rate=song.sample_rate,
+                channels=channels,
+                block_frames=_BLOCK_FRAMES,
+                frames=frames,
+                sink=writers["stems"].write,
+                progress=progress,
+            )
+        except LatencyError as error:
+            raise named_latency_error(latency_ms, error) from error
+    return report, files
+
+
+def _result(report: SessionReport, files: dict[str, dict[str, str]], *, seed: int, seconds: float) -> dict[str, Any]:
+    from streamer.cli.machine import describe_machine, installed_versions
+
+    return {
+        "song": {"seed": seed, "seconds": seconds},
+        "model": _MODEL,
+        **report.as_dict(),
+        "stems": files["stems"],
+        "true_stems": files["true_stems"],
+        "mixture": files["mixture"]["mixture"],
+        "machine": describe_machine(),
+        "versions": installed_versions(),
+    }
+
+
+def _write_whole(path: Path, text: str) -> None:
+    from engine.part_file import PartFile
+
+    part = PartFile(path)
+    try:
+        part.write(text.encode())
+        if part.error is not None:
+            raise part.error
+        part.sync()
+        part.place()
+    except OSError as error:
+        part.discard()
+        raise OutputError(
+            f"{str(path)!r} cannot be written ({error.strerror}): check the folder and the disk"
+        ) from error
+    except BaseException:
+        part.discard()
+        raise
