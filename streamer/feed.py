@@ -123,6 +123,7 @@ class Feed:
         self._origin = self._model_origin = self._model_silent_before = 0
         self._frontier = 0
         self._gap = True
+        self._last_run_frames = 0.0
         if timing.is_bridged:
             self._open_bridges(spec.channels)
         self._model_stems = np.zeros((len(carried), channels, plan.hop_frames + plan.provisional_frames), np.float32)
@@ -256,6 +257,7 @@ class Feed:
         counters = self.counters
         counters.compute_s[counters.windows % _COMPUTE_HISTORY] = elapsed_s
         counters.windows += 1
+        self._last_run_frames = elapsed_s * self.timing.host_rate
 
     def _follow_epoch(self) -> None:
         epoch = self._epoch
@@ -275,14 +277,23 @@ class Feed:
         return self.timing.final_before(index - 1) - self._guard
 
     def _skip_hopeless(self, newest: int) -> None:
-        """Leave out windows that are late already where a newer one is due.
+        """Leave out windows that are late already, up to the first due one that can still be on time.
 
-        A stateful model runs through a short backlog, since that is no more work than priming a fresh state.
+        A stateful model runs through a short backlog instead, since that is no more work than priming a fresh state.
         """
-        stream = self.stream
-        late = newest > stream.next_index and self.cursor > self._deadline(stream.next_index)
-        if late and newest - stream.next_index > stream.priming_hops:
-            self._skip_to(newest)
+        index, priming = self.stream.next_index, self.stream.priming_hops
+        if newest == index or self.cursor <= self._deadline(index):
+            return
+        target = index + 1
+        while target < newest and not self._can_be_on_time(target, 1 + priming):
+            target += 1
+        if target - index > priming:
+            self._skip_to(target)
+
+    def _can_be_on_time(self, index: int, runs: int) -> bool:
+        """Whether so many runs, each as long as the last one, leave the window before its deadline."""
+        left = self._deadline(index) + self._latency - (self.ring.written - self._origin)
+        return left > runs * self._last_run_frames
 
     def _skip_to(self, index: int) -> None:
         self.counters.skipped += index - self.stream.next_index

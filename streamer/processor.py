@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import ConfigurationError, LatencyError, LifecycleError
-from engine.plan import WindowPlan
+from engine.plan import WindowPlan, equal_latency_plans
 from engine.separator import Separator
 from engine.spec import ModelSpec
 from engine.worker import Worker, WorkerLike
@@ -133,6 +133,15 @@ class StemProcessor:
         """The plan in use, on the model's axis."""
         self._require_prepared()
         return self._point.timing.plan
+
+    @property
+    def equal_latency_plans(self) -> tuple[WindowPlan, ...]:
+        """Plans with longer hops that have this latency to the frame, and cost less; none for stateful models.
+
+        Preparing with one of them instead trades look-ahead for compute.
+        """
+        slack = self.latency.slack_frames
+        return equal_latency_plans(self.plan, slack, slack)
 
     @property
     def bypass(self) -> bool:

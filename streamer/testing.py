@@ -70,7 +70,11 @@ class VirtualClock:
 
     def __call__(self) -> float:
         """Give the time in seconds."""
-        return self.frames / self._sample_rate
+        return self.to_seconds(self.frames)
+
+    def to_seconds(self, frames: float) -> float:
+        """Give a number of frames in seconds."""
+        return frames / self._sample_rate
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ class _Job:
     client: WorkerClient
     runner: Runner
     outcome: Outcome
+    began_at: int
     ends_at: float
 
 
@@ -182,20 +187,21 @@ class ScriptedWorker:
             if client.load(runner, 0):
                 outcome = self.script(Run(self.runs, frame))
                 self.runs += 1
-                self._job = _Job(client, runner, outcome, frame + outcome.frames)
+                self._job = _Job(client, runner, outcome, frame, frame + outcome.frames)
                 return
 
     def _finish(self, job: _Job) -> None:
         self._job = None
+        elapsed_s = self._clock.to_seconds(job.ends_at - job.began_at)
         try:
             if job.outcome.fault == "raise":
                 raise RuntimeError("a scripted fault")
             job.runner.run(1)
             if job.outcome.fault == "nan":
                 job.runner.stems[0] = np.nan
-            job.client.store(job.runner, 0, 0.0)
+            job.client.store(job.runner, 0, elapsed_s)
         except (RuntimeError, FloatingPointError) as error:
-            job.client.fail(error, 0.0)
+            job.client.fail(error, elapsed_s)
 
 
 class IdentitySeparator(Separator):

@@ -220,7 +220,7 @@ class Timeline:
         holds = int(np.count_nonzero(np.greater_equal(limit, wanted, out=self._holds[:n])))
         ramp = min(holds, max(0, JOIN_FRAMES - 1 - self._level))
         self._count(begin + ramp, begin + holds, rungs)
-        np.divide(wanted[:holds], JOIN_FRAMES, out=levels[:holds], casting="same_kind")
+        _share(wanted[:holds], levels[:holds])
         if holds:
             self._level = int(wanted[holds - 1])
             self.gate = Gate.OPEN if self._level == JOIN_FRAMES else Gate.OPENING
@@ -233,7 +233,7 @@ class Timeline:
     def _closing_segment(self, levels: npt.NDArray[np.float32]) -> int:
         n = min(len(levels), self._level)
         np.subtract(self._level - 1, self._steps[:n], out=self._wanted[:n])
-        np.divide(self._wanted[:n], JOIN_FRAMES, out=levels[:n], casting="same_kind")
+        _share(self._wanted[:n], levels[:n])
         self._level -= n
         if not self._level:
             self.gate = Gate.CLOSED
@@ -258,3 +258,9 @@ class Timeline:
         rungs.provisional += provisional
         rungs.late += late
         rungs.final += end - begin - provisional - late
+
+
+def _share(steps: npt.NDArray[np.int64], levels: npt.NDArray[np.float32]) -> None:
+    """Give steps of a fade as shares; copied first, since NumPy allocates buffers to divide between two types."""
+    np.copyto(levels, steps, casting="same_kind")
+    np.divide(levels, JOIN_FRAMES, out=levels)

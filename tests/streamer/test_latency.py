@@ -250,3 +250,21 @@ def test_a_windowed_model_gets_a_hop_that_fits_the_latency() -> None:
     assert processor.plan.hop_frames == 4096
     assert processor.latency.compute_frames >= processor.plan.hop_frames
     assert processor.latency_frames == 11_025
+
+
+def test_plans_of_equal_latency_are_listed_and_keep_it() -> None:
+    separator = IdentitySeparator(window_frames=8192, hop_frames=512, lookahead_frames=2048, fade_frames=128)
+
+    def prepare(plan: WindowPlan | None, latency_s: float | None) -> StemProcessor:
+        worker = ScriptedWorker(VirtualClock(44_100))
+        processor = StemProcessor(separator, latency_s=latency_s, realtime=True, worker=worker, plan=plan)
+        return processor.prepare(sample_rate=44_100, channels=2, max_block_frames=256)
+
+    first = prepare(None, None)
+    assert [plan.hop_frames for plan in first.equal_latency_plans] == [1024, 1536, 2048, 2560]
+    for plan in first.equal_latency_plans:
+        other = prepare(plan, first.latency.total_s)
+        assert other.latency_frames == first.latency_frames
+        assert other.latency.compute_frames == first.latency.compute_frames
+    stateful = StemProcessor(DelaySeparator(), worker=ScriptedWorker(VirtualClock(44_100)))
+    assert stateful.prepare(sample_rate=44_100, channels=2, max_block_frames=256).equal_latency_plans == ()

@@ -1,7 +1,6 @@
 """The plugin-style contract: life cycle, blocks, flush, reset, rates and channels."""
 
 import itertools
-import threading
 import warnings
 
 import numpy as np
@@ -299,11 +298,13 @@ def test_live_audio_that_comes_too_fast_warns_once_with_the_remedy() -> None:
         IdentitySeparator(), realtime=True, worker=ScriptedWorker(VirtualClock(RATE)), clock=lambda: now[0]
     )
     processor.prepare(sample_rate=RATE, channels=2, max_block_frames=512)
-    with pytest.warns(RuntimeWarning, match="realtime=False") as caught:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         for _ in range(400):
             now[0] += 512 / RATE / 2.0
             processor.process(noise(512))
     assert len(caught) == 1
+    assert "realtime=False" in str(caught[0].message)
 
 
 def test_live_audio_at_its_pace_with_jitter_does_not_warn() -> None:
@@ -328,74 +329,3 @@ def test_flush_of_a_live_stream_gives_up_on_a_worker_that_hangs() -> None:
     out = play(processor, clock, np.ones((2, 4096), np.float32), blocks=512)
     whole = np.concatenate([out, processor.flush()], axis=-1)[..., processor.latency_frames :]
     assert np.array_equal(whole[-1], np.ones((2, 4096)))
-
-
-class Gated(DelaySeparator):
-    """Runs only while a gate is open, and says when it is inside."""
-
-    def __init__(self) -> None:
-        super().__init__(hop_frames=512)
-        self.gate, self.inside = threading.Event(), threading.Event()
-        self.gate.set()
-        self.fault: str | None = None
-
-    def process(self, windows: np.ndarray, states: StateArrays) -> tuple[np.ndarray, StateArrays]:
-        self.inside.set()
-        assert self.gate.wait(30.0)
-        fault, self.fault = self.fault, None
-        if fault == "raise":
-            raise RuntimeError("on demand")
-        stems, states = super().process(windows, states)
-        return stems * np.float32(np.nan) if fault == "nan" else stems, states
-
-
-def live_on_a_thread(separator: Separator) -> tuple[StemProcessor, Worker]:
-    worker = Worker()
-    processor = StemProcessor(separator, realtime=True, worker=worker, clock=itertools.count().__next__)
-    return processor.prepare(sample_rate=RATE, channels=2, max_block_frames=512), worker
-
-
-def settled(processor: StemProcessor, worker: Worker) -> None:
-    """Wait until every window that is due has its outcome."""
-
-    def has_caught_up() -> bool:
-        stats = processor.stats()
-        return stats.windows - stats.primed_windows + stats.skipped_windows >= stats.frames // 512
-
-    assert worker.wait(has_caught_up, 30.0)
-
-
-def test_a_real_worker_that_stops_never_holds_up_process_and_is_back_afterwards() -> None:
-    separator = Gated()
-    processor, worker = live_on_a_thread(separator)
-    separator.inside.clear()
-    separator.gate.clear()
-    ones = np.ones((2, 512), np.float32)
-    processor.process(ones)
-    assert separator.inside.wait(30.0)
-    stopped = [processor.process(ones).copy() for _ in range(20)]
-    assert not np.concatenate(stopped, axis=-1)[0].any()
-    assert np.array_equal(stopped[-1][-1], ones)
-    separator.gate.set()
-    for _ in range(30):
-        processor.process(ones)
-        settled(processor, worker)
-    assert np.all(processor.process(ones)[0] == 0.25)
-    assert processor.stats().mixture_frames > 0
-    processor.release()
-
-
-@pytest.mark.parametrize("fault", ["raise", "nan"])
-def test_a_fault_in_a_real_worker_is_counted_and_the_sound_goes_on(fault: str) -> None:
-    separator = Gated()
-    processor, worker = live_on_a_thread(separator)
-    ones = np.ones((2, 512), np.float32)
-    for block in range(20):
-        separator.fault = fault if block == 8 else None
-        processor.process(ones)
-        settled(processor, worker)
-    stats = processor.stats()
-    assert (stats.model_exceptions, stats.non_finite_outputs) == ((1, 0) if fault == "raise" else (0, 1))
-    assert np.all(processor.process(ones)[0] == 0.25)
-    np.testing.assert_allclose(processor.process(ones).sum(axis=0), ones, atol=1e-6)
-    processor.release()
