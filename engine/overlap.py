@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from engine.lock_keeping import copy
 from engine.plan import WindowPlan
 
 __all__ = ["OverlapAdd"]
@@ -35,6 +36,7 @@ class OverlapAdd:
 
     def __init__(self, plan: WindowPlan, stems: int, channels: int, *, keep_provisional: bool = True) -> None:
         self._plan = plan
+        self._is_plain = not plan.fade_frames and plan.delivery_frames == plan.hop_frames
         self._keep_provisional = keep_provisional
         self._weights = plan.weights()
         self._sum = np.zeros((stems, channels, plan.delivery_frames), np.float32)
@@ -52,8 +54,13 @@ class OverlapAdd:
     def add(self, output: npt.NDArray[np.float32]) -> None:
         """Take the next window's output, shape (stems, channels, window_frames), without its look-ahead weighted."""
         plan = self._plan
-        self._advance(plan.hop_frames)
         end = output.shape[-1] if plan.stateful else plan.window_frames - plan.lookahead_frames
+        if self._is_plain:
+            copy(self.final, output[..., end - plan.delivery_frames : end])
+            if self._keep_provisional and plan.provisional_frames:
+                copy(self.provisional, output[..., end:])
+            return
+        self._advance(plan.hop_frames)
         np.multiply(output[..., end - plan.delivery_frames : end], self._weights, out=self._scratch)
         self._sum += self._scratch
         self._weight_sum += self._weights

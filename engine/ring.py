@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.lock_keeping import copy
+
 __all__ = ["FrameRing"]
 
 
@@ -49,7 +51,7 @@ class FrameRing:
     def put(self, start: int, frames: npt.NDArray[np.floating[Any]]) -> None:
         """Write frames at an absolute position without moving ``written``."""
         for place, piece in self._parts(start, frames.shape[-1]):
-            np.copyto(self._frames[..., place], frames[..., piece], casting="same_kind")
+            copy(self._frames[..., place], frames[..., piece])
 
     def copy(self, start: int, out: npt.NDArray[np.float32], *, origin: int = 0) -> bool:
         """Copy the frames from ``start`` on into ``out``, shape ``(*lead, n)``.
@@ -68,7 +70,7 @@ class FrameRing:
             return True
         rest = out[..., missing:]
         for place, piece in self._parts(start + missing, n - missing):
-            np.copyto(rest[..., piece], self._frames[..., place])
+            copy(rest[..., piece], self._frames[..., place])
         return self._claimed - (start + missing) <= self.capacity
 
     def _parts(self, start: int, n: int) -> tuple[tuple[slice, slice], ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.lock_keeping import FiniteCheck, copy
 from engine.overlap import OverlapAdd
 from engine.plan import WindowPlan
 from engine.separator import Runner
@@ -48,8 +49,8 @@ class WindowStream:
         self._initial: tuple[npt.NDArray[Any], ...] = spec.initial_states(1)
         self._states: tuple[npt.NDArray[Any], ...] = spec.initial_states(1)
         self._under_way: deque[int] = deque()
-        self._state_checks = tuple(np.zeros(s.shape[1:], np.bool_) for s in self._states)
-        self._checks = np.zeros((len(spec.stems), spec.channels, plan.window_frames), np.bool_)
+        self._state_checks = tuple(FiniteCheck(s.shape[1:]) for s in self._states)
+        self._check = FiniteCheck((len(spec.stems), spec.channels, plan.window_frames))
         self._delivered_end = plan.window_frames - (0 if plan.stateful else plan.lookahead_frames)
         self.next_index = 0
         self.lookahead_is_finite = True
@@ -85,7 +86,7 @@ class WindowStream:
         if not read(end - self.plan.window_frames, runner.windows[row]):
             return False
         for state, rows in zip(self._states, runner.states, strict=True):
-            np.copyto(rows[row], state[0])
+            copy(rows[row], state[0])
         self._under_way.append(self.next_index)
         self.next_index += 1
         return True
@@ -111,20 +112,19 @@ class WindowStream:
         """
         index = self._under_way[0]
         stems = runner.stems[row]
-        finite = np.isfinite(stems, out=self._checks)
-        end = self._delivered_end
-        if not finite[..., end - self.plan.delivery_frames : end].all():
+        is_finite, end = self._check(stems), self._delivered_end
+        if not is_finite and not self._check.flags[..., end - self.plan.delivery_frames : end].all():
             raise FloatingPointError(f"window {index}: the model gave values that are not finite")
-        for rows, checks in zip(runner.states, self._state_checks, strict=True):
-            if rows.dtype.kind == "f" and not np.isfinite(rows[row], out=checks).all():
+        for rows, check in zip(runner.states, self._state_checks, strict=True):
+            if rows.dtype.kind == "f" and not check(rows[row]):
                 raise FloatingPointError(f"window {index}: the model's state is not finite")
         self._under_way.popleft()
         for state, rows in zip(self._states, runner.states, strict=True):
-            np.copyto(state[0], rows[row])
+            copy(state[0], rows[row])
         if index < self._deliver_from:
             return index, False
         self.overlap.add(stems)
-        self.lookahead_is_finite = bool(finite[..., end:].all())
+        self.lookahead_is_finite = is_finite or bool(self._check.flags[..., end:].all())
         return index, True
 
     def fail(self) -> int:

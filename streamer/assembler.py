@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from engine.lock_keeping import pieces
 from engine.ring import FrameRing
 from streamer.feed import Result
 from streamer.latency import JOIN_FRAMES
@@ -54,7 +55,7 @@ class Assembler:
         self._mixture_share = np.zeros((1, channels, max_block_frames), np.float32)
         self._before_join = np.zeros((*lead, JOIN_FRAMES), np.float32)
         self._spare = np.zeros_like(self._before_join)
-        self._fade_in = (np.arange(JOIN_FRAMES, dtype=np.float32) + 1) / JOIN_FRAMES
+        self._fade_in: F32 = np.arange(1, JOIN_FRAMES + 1).astype(np.float32) / np.float32(JOIN_FRAMES)
         self._faded = np.zeros_like(self._before_join)
         self.reset()
 
@@ -86,6 +87,12 @@ class Assembler:
         n = len(levels)
         block = self._block[..., :n]
         self._read(cursor, block)
+        for piece in pieces(mixture.shape[0], n):
+            self._mix(block[..., piece], levels[piece], mixture[:, piece], out[..., piece])
+
+    def _mix(self, block: F32, levels: F32, mixture: F32, out: F32) -> None:
+        """Fade the separated frames against the mixture and share them out to the stems."""
+        n = len(levels)
         _scale(block, levels)
         residual = out[self._residual]
         np.copyto(residual, mixture)

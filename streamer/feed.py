@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from engine.lock_keeping import copy
 from engine.ring import FrameRing
 from engine.separator import Runner, Separator
 from engine.stream import WindowStream
@@ -350,7 +351,7 @@ class Feed:
         if timing.is_bridged:
             known = self._convert_output(begin + skipped, skipped, restarts, first, final, known, usable)
         else:
-            np.copyto(self._slot.stems[..., : known - first], self._model_stems[..., first - begin : known - begin])
+            copy(self._slot.stems[..., : known - first], self._model_stems[..., first - begin : known - begin])
         self._fill_slot(index, first, final, known)
 
     def _convert_output(
@@ -374,7 +375,7 @@ class Feed:
         """Copy the stems that are handed on, averaged where the host is mono."""
         for row, stem in enumerate(self._carried):
             if stems.shape[1] == self._channels:
-                np.copyto(out[row], stems[stem])
+                copy(out[row], stems[stem])
             else:
                 np.add(stems[stem, 0], stems[stem, 1], out=out[row, 0])
                 out[row, 0] *= 0.5

@@ -152,7 +152,13 @@ def run_file_session(
     clock = WallClock() if clock is None else clock
     process_s: list[float] = []
     heard, longest_lag = 0, 0.0
-    processor.prepare(sample_rate=sample_rate, channels=channels, max_block_frames=block_frames, fixed_blocks=True)
+    # Promising the block length saves latency, which nobody hears of a processor that waits.
+    processor.prepare(
+        sample_rate=sample_rate,
+        channels=channels,
+        max_block_frames=block_frames,
+        fixed_blocks=processor.is_realtime,
+    )
     with processor:
         aligned = _Aligned(processor.latency_frames, sink)
         begin = clock.now()
@@ -163,7 +169,7 @@ def run_file_session(
                 longest_lag = max(longest_lag, clock.now() - due)
             heard += block.shape[1]
             started = clock.now()
-            stems = processor.process(_filled_up(block, block_frames))
+            stems = processor.process(_filled_up(block, block_frames) if processor.is_realtime else block)
             process_s.append(clock.now() - started)
             aligned.take(stems, heard)
             if progress is not None:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.lock_keeping import copy
+
 __all__ = ["RateBridge", "grid_step", "hold_back_frames"]
 
 _CONVERTER = "sinc_medium"
@@ -87,7 +89,7 @@ class RateBridge:
         """Take input frames, shape (channels, n) with n at most ``max_frames``."""
         n = frames.shape[-1]
         staged = self._interleaved[:n]
-        np.copyto(staged, frames.T)
+        copy(staged.T, frames)
         self._keep(self._converter.process(staged, self._ratio))
         self.fed += n
 
@@ -104,7 +106,7 @@ class RateBridge:
     def take(self, out: npt.NDArray[np.float32]) -> None:
         """Take the next output frames, shape (channels, n); they must be ``available``."""
         n = out.shape[-1]
-        np.copyto(out, self._ready[:, :n])
+        copy(out, self._ready[:, :n])
         self._forget(n)
 
     def skip(self, n: int) -> None:
@@ -120,21 +122,23 @@ class RateBridge:
             Output frames written to ``out``, shape (channels, n), from the position ``taken`` on.
         """
         kept: int = min(self._ready_frames, out.shape[-1])
-        np.copyto(out[:, :kept], self._ready[:, :kept])
+        copy(out[:, :kept], self._ready[:, :kept])
         converted = self._converter.clone().process(frames.T, self._ratio)
         n: int = min(len(converted), out.shape[-1] - kept)
-        np.copyto(out[:, kept : kept + n], converted[:n].T)
+        copy(out[:, kept : kept + n], converted[:n].T)
         return kept + n
 
     def _keep(self, converted: npt.NDArray[np.float32]) -> None:
         n = len(converted)
         if self._ready_frames + n > self._ready.shape[-1]:
             self._ready = np.concatenate([self._ready, np.zeros((self._channels, n), np.float32)], axis=-1)
-        np.copyto(self._ready[:, self._ready_frames : self._ready_frames + n], converted.T)
+        copy(self._ready[:, self._ready_frames : self._ready_frames + n], converted.T)
         self._ready_frames += n
 
     def _forget(self, n: int) -> None:
         left = self._ready_frames - n
-        self._ready[:, :left] = self._ready[:, n : self._ready_frames].copy() if left else 0.0
+        if left and n:
+            for row in self._ready:
+                copy(row[:left], row[n : self._ready_frames])
         self._ready_frames = left
         self.taken += n

@@ -16,6 +16,7 @@ from engine.denormals import DenormalsAsZero
 from engine.description import read_description
 from engine.errors import ConfigurationError, ModelError
 from engine.external_data import check_external_data
+from engine.lock_keeping import copy
 from engine.separator import F32, Runner, Separator, StateArrays
 
 __all__ = ["OnnxRunner", "OnnxSeparator"]
@@ -211,7 +212,7 @@ class OnnxRunner(Runner):
         except _ERRORS as error:
             raise _run_error(self.separator.spec.name, error) from error
         for kept, new in self._kept_states[n]:
-            np.copyto(kept, new)
+            copy(kept, new)
 
     def _bind(self, first: int, rows: int) -> Any:
         binding = self._session.io_binding()

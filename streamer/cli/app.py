@@ -18,7 +18,7 @@ from engine.errors import StemstreamError
 from streamer.cli import demo, doctor, models, play, separate
 from streamer.cli.terminal import print_error, print_note, print_result, print_traceback, print_warning
 
-__all__ = ["app", "main"]
+__all__ = ["app", "run"]
 
 _USAGE, _INTERRUPTED = 2, 130
 # The usage errors of typer have one home in its older versions and another in its newer ones.
@@ -90,27 +90,15 @@ for _group, _name, _command in (
 app.add_typer(_models, name="models")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Without the program's name; left out: those of the process.
-
-    Returns
-    -------
-    int
-        The exit code. Errors are told in one line on standard error, with a traceback only under ``--debug``.
-    """
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; see ``streamer.cli.main``."""
     # Names of files need not be text in the terminal's encoding.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     state: dict[str, Any] = {"debug": False}
     with _clean_warnings():
-        code = _run(arguments, state)
-    return code
+        return _run(arguments, state)
 
 
 def _run(arguments: Sequence[str] | None, state: dict[str, Any]) -> int:

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
-from engine.errors import StemstreamError
 from streamer.cli.findings import ImportFacts, ModelFacts
 
 __all__ = [
@@ -70,6 +69,9 @@ def claimants_of(distributions: Sequence[str]) -> tuple[str, ...]:
 
 def model_facts(name: str) -> ModelFacts:
     """Run a model for a second and time single windows of noise."""
+    # Imported here so that the import names can be looked at where one of them leads elsewhere.
+    from engine.errors import StemstreamError
+
     try:
         import numpy as np
 

@@ -90,7 +90,7 @@ def separate(
     check_outputs(files, out, filename, names, ext)
     if not debug:
         # The worker's log tells live streams what is an error here, and is raised as one.
-        logging.getLogger("stemstream.worker").setLevel(logging.CRITICAL)
+        logging.getLogger("stemstream").setLevel(logging.CRITICAL)
     done: list[dict[str, Any]] = []
     failed: list[tuple[Path, StemstreamError]] = []
     with contextlib.ExitStack() as stack:

@@ -112,6 +112,14 @@ def test_the_sink_gets_the_stems_aligned_and_at_the_exact_length(frames: int) ->
     np.testing.assert_allclose(stems.sum(axis=0), audio, atol=1e-6)
 
 
+def test_a_last_block_that_is_filled_up_for_a_live_processor_is_cut_again() -> None:
+    clock, lengths = ScriptedClock(), []
+    audio = noise(3 * BLOCK + 7)
+    report = play(Watched(clock, []), audio, clock=clock, sink=lambda part: lengths.append(part.shape[-1]))
+    assert sum(lengths) == report.frames == 3 * BLOCK + 7
+    assert report.stats.blocks == 4
+
+
 def test_blocks_longer_than_the_latency_come_out_aligned_too() -> None:
     audio, parts = noise(1500), []
     run_file_session(

@@ -70,11 +70,10 @@ def test_blocks_that_wait_for_the_model_leave_no_memory_behind(make: Callable[[]
 
 @KINDS
 @HOSTS
-@pytest.mark.parametrize("script", [None, troubled])
-def test_live_blocks_leave_no_memory_behind(make: Callable[[], Separator], rate: int, script: Any) -> None:
+def test_live_blocks_leave_no_memory_behind(make: Callable[[], Separator], rate: int) -> None:
     audio = np.random.default_rng(1).uniform(-1, 1, (2, 512)).astype(np.float32)
     clock = VirtualClock(rate)
-    processor = StemProcessor(make(), realtime=True, worker=ScriptedWorker(clock, script), clock=clock)
+    processor = StemProcessor(make(), realtime=True, worker=ScriptedWorker(clock, troubled), clock=clock)
     with processor.prepare(sample_rate=rate, channels=2, max_block_frames=512), traced():
         for n in lengths(20):
             clock.advance(n)
@@ -143,7 +142,7 @@ def test_a_live_block_allocates_no_array_on_the_audio_side(
     worker = Apart(clock, script)
     processor = StemProcessor(make(), realtime=True, worker=worker, clock=clock)
     with processor.prepare(sample_rate=rate, channels=2, max_block_frames=frames), traced():
-        for number in range(200):
+        for number in range(100):
             clock.advance(frames)
             before = tracemalloc.get_traced_memory()[0]
             tracemalloc.reset_peak()
@@ -185,7 +184,9 @@ def test_an_hour_of_live_audio_takes_no_more_memory_than_a_minute(make: Any) -> 
 
 
 def is_denormal(audio: F32) -> npt.NDArray[np.bool_]:
-    return (audio != 0) & (np.abs(audio) < np.finfo(np.float32).tiny)
+    # By their bits: a comparison could take them for zero.
+    bits = audio.view(np.uint32) & 0x7FFF_FFFF
+    return (bits != 0) & (bits < 0x0080_0000)
 
 
 @pytest.mark.skipif(not DenormalsAsZero().supported, reason="not known for this platform")
