@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,7 +163,7 @@ class _SoundfileSource:
         self._path = path
         self._mp3_header: LengthHeader | None = None
         try:
-            with soundfile.SoundFile(path) as file:
+            with soundfile.SoundFile(_native(path)) as file:
                 is_mp3 = file.format == "MP3"
             self._mp3_header = missing_length_header(path) if is_mp3 else None
             with self._opened() as file:
@@ -201,7 +202,7 @@ class _SoundfileSource:
     def _opened(self) -> Iterator[soundfile.SoundFile]:
         header = self._mp3_header
         if header is None:
-            with soundfile.SoundFile(self._path) as file:
+            with soundfile.SoundFile(_native(self._path)) as file:
                 yield file
         else:
             with (
@@ -278,6 +279,11 @@ def _read_block(
         read = int(np.count_nonzero(~np.isnan(marked).any(axis=1)))
         return np.array(marked[:read].T, order="C"), error
     return np.array(marked[:read].T, order="C"), None
+
+
+def _native(path: Path) -> bytes | Path:
+    """Give the path as the system has it: soundfile would refuse names that are not valid UTF-8."""
+    return path if sys.platform == "win32" else os.fsencode(path)
 
 
 def _promised_frames(file: soundfile.SoundFile) -> int | None:

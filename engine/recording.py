@@ -79,7 +79,7 @@ class Recording:
                 self._heard += n
                 worker.wake()
             else:
-                worker.wait(self._has_output)
+                self._await(worker)
             yield from self._drain(worker)
 
     def finish(self, worker: WorkerLike) -> Iterator[F32]:
@@ -87,8 +87,12 @@ class Recording:
         self._total = self._heard
         worker.wake()
         while self._drained < self._total:
-            worker.wait(self._has_output)
+            self._await(worker)
             yield from self._drain(worker)
+
+    def _await(self, worker: WorkerLike) -> None:
+        if not worker.wait(self._has_output):
+            raise ModelError(f"the worker that ran {self._separator.spec.name!r} has ended: see its log")
 
     def _has_output(self) -> bool:
         return self._output.written > self._drained or self._given_up is not None

@@ -128,8 +128,8 @@ class WindowStream:
         return index, True
 
     def fail(self) -> int:
-        """Give up the oldest window under way and leave a gap after it; returns its index."""
-        index = self._under_way.popleft()
+        """Give up the oldest window under way, or the one just stored, and leave a gap after it; returns its index."""
+        index = self._under_way.popleft() if self._under_way else self.next_index - 1
         if self._under_way:
             self.overlap.restart()
         elif index < self._deliver_from:

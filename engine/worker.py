@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import queue
 import threading
@@ -12,7 +13,7 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 from engine.denormals import DenormalsAsZero
-from engine.errors import ConfigurationError, LifecycleError
+from engine.errors import ConfigurationError, LifecycleError, ModelError
 from engine.separator import Runner, Separator
 
 __all__ = ["WAITING", "Worker", "WorkerClient", "WorkerLike"]
@@ -26,6 +27,7 @@ _LOGGER = logging.getLogger("stemstream.worker")
 _WARM_UP_RUNS = 3
 _TIMED_RUNS = 10
 _TIMED_SECONDS = 0.5
+_CHECK_SECONDS = 1.0
 
 
 class WorkerClient(Protocol):
@@ -99,6 +101,7 @@ class Worker:
         self._progress = threading.Condition()
         self._lifecycle = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._turn = 0
 
     @property
     def stream_count(self) -> int:
@@ -139,7 +142,10 @@ class Worker:
         with self._lifecycle:
             if client not in self._clients:
                 raise LifecycleError("this stream is not attached to the worker: detach it once")
-            self._ask(lambda: self._dismiss(client))
+            if self.is_running:
+                self._ask(lambda: self._dismiss(client))
+            else:
+                self._dismiss(client)
             self._stop_if_unused()
 
     def wake(self) -> None:
@@ -149,9 +155,16 @@ class Worker:
             self._tokens.put(None)
 
     def wait(self, until: Callable[[], bool], timeout_s: float | None = None) -> bool:
-        """Block until ``until()`` holds, as checked after every run; False on time-out. Any thread but the worker's."""
+        """Block until ``until()`` holds, as checked after every run. Any thread but the worker's.
+
+        Returns
+        -------
+        bool
+            False on time-out, or if the worker's thread ended.
+        """
         with self._progress:
-            return self._progress.wait_for(until, timeout_s)
+            self._progress.wait_for(lambda: until() or not self.is_running, timeout_s)
+            return until()
 
     def _ask(self, action: Callable[[], _Answer]) -> _Answer:
         """Have the worker's thread do something and hand its outcome, or its error, to this one."""
@@ -165,6 +178,11 @@ class Worker:
 
         self._requests.put(perform)
         self._tokens.put(None)
+        while not answer.done():
+            with contextlib.suppress(TimeoutError):
+                answer.exception(_CHECK_SECONDS)
+            if not answer.done() and not self.is_running:
+                raise LifecycleError("the worker's thread has ended on an error: use a new Worker")
         return answer.result()
 
     def _stop_if_unused(self) -> None:
@@ -180,8 +198,15 @@ class Worker:
             thread.join()
 
     def _loop(self) -> None:
-        with DenormalsAsZero():
-            self._serve()
+        try:
+            with DenormalsAsZero():
+                self._serve()
+        except BaseException:
+            _LOGGER.exception("the worker's thread ended on an error in the program; its streams get no more results")
+            raise
+        finally:
+            with self._progress:
+                self._progress.notify_all()
 
     def _serve(self) -> None:
         while True:
@@ -215,10 +240,17 @@ class Worker:
 
     def _gather(self) -> tuple[Runner, list[WorkerClient]] | None:
         """Load the most urgent window, and with it all others that the same model can run now."""
-        urgent = [(slack, n) for n, client in enumerate(self._clients) if (slack := client.slack_s()) is not None]
+        # Turns break ties, so that of several streams that somebody waits for each gets its share.
+        self._turn += 1
+        count = len(self._clients)
+        urgent = [
+            (slack, (n + self._turn) % count, client)
+            for n, client in enumerate(self._clients)
+            if (slack := client.slack_s()) is not None
+        ]
         if not urgent:
             return None
-        order = [self._clients[n] for _, n in sorted(urgent)]
+        order = [client for _, _, client in sorted(urgent, key=lambda entry: entry[:2])]
         key = _key(order[0])
         runner, _ = self._runners[key]
         rows: list[WorkerClient] = []
@@ -243,6 +275,9 @@ class Worker:
             runner.run(len(rows))
         except Exception as raised:
             error = raised
+        except BaseException as raised:
+            # A model that calls for the end of the program ends its window, not the thread of all streams.
+            error = ModelError(f"the model ended with {type(raised).__name__}: {raised}")
         elapsed = time.perf_counter() - begin
         for row, client in enumerate(rows):
             try:

@@ -111,10 +111,6 @@ class StreamTiming:
         """Model frames held back by the conversion to the host's rate."""
         return hold_back_frames(self.model_rate, self.host_rate) if self.is_bridged else 0
 
-    def due(self, index: int) -> int:
-        """Host frames that must have been heard before window ``index`` can run."""
-        return -(-self.plan.end_of(index) * self.host_rate // self.model_rate) + self.in_hold_frames
-
     def host_before(self, model_frame: int) -> int:
         """Host frames that exist when every model frame before ``model_frame`` does."""
         return (model_frame - self.out_hold_frames) * self.host_rate // self.model_rate

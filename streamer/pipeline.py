@@ -109,7 +109,7 @@ class Pipeline:
         block : ndarray of float32, shape (channels, frames)
             Finite.
         out : ndarray of float32, shape (stems, channels, frames)
-            Filled.
+            Filled. Shorter than the block at the very end of a stream alone.
         waits : bool
             Wait for the windows that the block needs.
         deadline : float
@@ -126,7 +126,7 @@ class Pipeline:
 
     def _advance(self, block: F32, out: F32, waits: bool, deadline: float) -> None:
         feed, timeline = self._feed, self.timeline
-        frames = block.shape[-1]
+        frames = out.shape[-1]
         cursor = timeline.cursor
         if feed.append(block):
             self._worker.wake()

@@ -249,13 +249,15 @@ class StemProcessor:
         """
         if self._state is not _State.READY:
             raise LifecycleError(f"flush was called while {self._state.value}: {_REMEDIES[self._state]}")
-        total = self.latency_frames
+        total, block = self.latency_frames, self._host.max_block_frames
         deadline = time.monotonic() + total / self._host.sample_rate if self._realtime else math.inf
         done = 0
         while done < total:
-            n = min(self._host.max_block_frames, total - done)
+            n = min(block, total - done)
+            # Fixed blocks stay whole to the end, since windows fall due on their grid.
+            silence = self._input.silence(block if self._host.fixed_blocks else n)
             tail = self._tail[..., done : done + n]
-            self._pipeline.advance(self._input.silence(n), tail, waits=True, deadline=deadline, is_tail=True)
+            self._pipeline.advance(silence, tail, waits=True, deadline=deadline, is_tail=True)
             done += n
         self._state = _State.FLUSHED
         return self._tail

@@ -223,7 +223,7 @@ def test_too_small_a_latency_is_refused_with_the_smallest_that_works(realtime: b
         processor = StemProcessor(DelaySeparator(), latency_s=latency_s, realtime=realtime, worker=worker)
         return processor.prepare(sample_rate=rate, channels=2, max_block_frames=256)
 
-    with pytest.raises(LatencyError, match="a latency of 1.00 ms is too small") as refusal:
+    with pytest.raises(LatencyError, match=r"a latency of 1\.00 ms is too small") as refusal:
         prepare(0.001001)
     smallest = float(str(refusal.value).split("latency_s=")[1].split(",")[0])
     assert prepare(smallest).latency_frames <= math.floor(smallest * rate + 1)

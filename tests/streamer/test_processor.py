@@ -292,6 +292,20 @@ def test_with_fixed_blocks_no_other_length_is_taken() -> None:
         processor.process(noise(255))
 
 
+def test_fixed_blocks_that_do_not_divide_the_latency_are_flushed_to_the_frame() -> None:
+    separator = IdentitySeparator({"x": 1.0, "rest": 0.0}, window_frames=2048, hop_frames=1024, fade_frames=256)
+    for block, realtime in itertools.product((512, 300), (False, True)):
+        clock = VirtualClock(RATE)
+        processor = StemProcessor(separator, realtime=realtime, worker=ScriptedWorker(clock), clock=clock)
+        processor.prepare(sample_rate=RATE, channels=2, max_block_frames=block, fixed_blocks=True)
+        audio = noise(44 * block)
+        out = np.concatenate([play(processor, clock, audio, blocks=block), processor.flush()], axis=-1)
+        np.testing.assert_allclose(out[0, :, processor.latency_frames :], audio, atol=1e-6)
+        stats = processor.stats()
+        assert stats.final_frames == audio.shape[1]
+        assert stats.coverage == 1.0
+
+
 def test_live_audio_that_comes_too_fast_warns_once_with_the_remedy() -> None:
     now = [0.0]
     processor = StemProcessor(
