@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.errors import StemstreamError
+    from engine.file_separation import FileReport, separate_file
     from engine.offline import Progress, separate, separate_blocks
     from engine.plan import WindowPlan, live_plan, offline_plan
     from engine.registry import available_models, load_separator
-    from engine.separate_file import FileReport, separate_file
     from engine.separator import Separator
     from engine.spec import ModelSpec, StateSpec
     from engine.worker import Worker
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "FileReport": "engine.separate_file",
+    "FileReport": "engine.file_separation",
     "ModelSpec": "engine.spec",
     "Progress": "engine.offline",
     "Separator": "engine.separator",
@@ -48,7 +48,7 @@ _HOMES = {
     "offline_plan": "engine.plan",
     "separate": "engine.offline",
     "separate_blocks": "engine.offline",
-    "separate_file": "engine.separate_file",
+    "separate_file": "engine.file_separation",
 }
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import BlockError, ConfigurationError
+from engine.files.rate_converter import RateConverter
 from engine.plan import WindowPlan, offline_plan
-from engine.rate_converter import RateConverter
 from engine.recording import MAX_BLOCK_FRAMES, Recording
 from engine.separator import Separator
 from engine.worker import Worker, WorkerLike

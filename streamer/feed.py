@@ -1,4 +1,4 @@
-"""What lies between the audio side and the worker of one stream: input ring, rate bridges, results, epochs."""
+"""What lies between the audio side and the worker of one stream: the input ring, results, epochs, what to skip."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from engine.lock_keeping import copy
 from engine.ring import FrameRing
 from engine.separator import Runner, Separator
 from engine.stream import WindowStream
 from engine.worker import WAITING
+from streamer.host_output import HostOutput, Span
 from streamer.latency import StreamTiming
-from streamer.resample import RateBridge
+from streamer.model_input import ModelInput
 
 __all__ = ["Feed", "FeedCounters", "Result"]
 
@@ -100,17 +100,23 @@ class Feed:
         self.realtime = realtime
         self._latency = latency_frames
         self._guard = guard_frames
-        self._carried = carried
-        self._channels = channels
         plan, spec = timing.plan, separator.spec
         self.stream = WindowStream(spec, plan, keep_provisional=True)
         hop = timing.to_host(plan.hop_frames)
         kept = timing.to_host(max(plan.window_frames, spec.priming_frames + plan.hop_frames)) + 2 * hop
         backlog = max(4 * max_block_frames, 8 * hop, timing.host_rate)
         self.ring = FrameRing((channels,), latency_frames + kept + backlog)
-        longest = hop + timing.to_host(plan.provisional_frames) + 2
+        self._input = ModelInput(
+            self.ring,
+            timing,
+            channels=channels,
+            model_channels=spec.channels,
+            kept_frames=max(plan.window_frames, plan.hop_frames * (self.stream.priming_hops + 1)),
+        )
+        self._output = HostOutput(timing, channels=channels, carried=carried)
         slots = (latency_frames + max_block_frames) // plan.hop_frames + max_block_frames // hop + _SPARE_RESULTS
-        self._slots = [Result(np.zeros((len(carried), channels, longest), np.float32)) for _ in range(slots)]
+        lead = (len(carried), channels, self._output.longest_frames)
+        self._slots = [Result(np.zeros(lead, np.float32)) for _ in range(slots)]
         self._published = 0
         self._recycled = 0
         self._epoch = _Epoch(0, 0)
@@ -121,28 +127,8 @@ class Feed:
         """Input frame that the next output frame belongs to; set by the audio side, read by the worker."""
         self.counters = FeedCounters()
         self._worker_epoch = -1
-        self._origin = self._model_origin = self._model_silent_before = 0
-        self._frontier = 0
-        self._gap = True
+        self._origin = 0
         self._last_run_frames = 0.0
-        if timing.is_bridged:
-            self._open_bridges(spec.channels)
-        self._model_stems = np.zeros((len(carried), channels, plan.hop_frames + plan.provisional_frames), np.float32)
-        self._mono = np.zeros((1, plan.window_frames), np.float32)
-
-    def _open_bridges(self, model_channels: int) -> None:
-        timing, plan = self.timing, self.timing.plan
-        chunk = max(timing.to_host(plan.hop_frames), 256)
-        self._chunk = np.zeros((self._channels, chunk), np.float32)
-        self._into_model = RateBridge(timing.host_rate, timing.model_rate, self._channels, chunk)
-        kept_model = max(plan.window_frames, plan.hop_frames * (self.stream.priming_hops + 1))
-        room = chunk * timing.model_rate // timing.host_rate + 2
-        self._model_ring = FrameRing(
-            (self._channels,), kept_model + self.ring.capacity * timing.model_rate // timing.host_rate
-        )
-        self._model_chunk = np.zeros((self._channels, room + 512), np.float32)
-        rows = len(self._carried) * self._channels
-        self._from_model = RateBridge(timing.model_rate, timing.host_rate, rows, max(plan.hop_frames, 256))
 
     # The audio side.
 
@@ -226,9 +212,8 @@ class Feed:
             return False
         if self.realtime and not stream.windows_under_way:
             self._skip_hopeless(newest)
-        if self.timing.is_bridged:
-            self._convert_input(self.timing.plan.end_of(stream.next_index))
-        if stream.load(self._read, runner, row):
+        self._input.convert_before(self.timing.plan.end_of(stream.next_index))
+        if stream.load(self._input.read, runner, row):
             return True
         # The input was overwritten while the worker was away: go on with the newest window.
         self._skip_to(max(newest, stream.next_index + 1))
@@ -237,11 +222,14 @@ class Feed:
     def store(self, runner: Runner, row: int, elapsed_s: float) -> None:
         """Publish what a window made known."""
         self._note(elapsed_s)
-        index, delivered = self.stream.store(runner, row)
-        if delivered:
-            self._publish(index)
-        else:
+        stream, plan = self.stream, self.timing.plan
+        index, delivered = stream.store(runner, row)
+        if not delivered:
             self.counters.primed += 1
+            return
+        faded = plan.delivery_frames - plan.hop_frames
+        usable = plan.provisional_frames if stream.lookahead_is_finite else faded
+        self._publish(index, self._output.write(stream.overlap, index, usable, self._slot.stems))
 
     def fail(self, error: Exception, elapsed_s: float) -> None:
         """Publish that a window gave nothing, and leave a gap after it."""
@@ -251,8 +239,8 @@ class Feed:
             self._note(elapsed_s)
             self.counters.exceptions += 1
         index = self.stream.fail()
-        self._gap = True
-        self._fill_slot(index, self._frontier, self._frontier, self._frontier)
+        self._output.leave_gap()
+        self._publish(index, self._output.nothing())
 
     def _note(self, elapsed_s: float) -> None:
         counters = self.counters
@@ -266,12 +254,10 @@ class Feed:
             return
         self._worker_epoch = epoch.number
         self._origin = epoch.origin
-        self._frontier = 0
         self.stream.start(self.timing.plan.first_index)
-        self._gap = True
-        if self.timing.is_bridged:
-            self._into_model.restart(0)
-            self._model_origin = self._model_silent_before = self._model_ring.written
+        self._input.begin(epoch.origin)
+        self._output.begin()
+        self._last_run_frames = 0.0
 
     def _deadline(self, index: int) -> int:
         """Input frame before whose playing the window's result must be there."""
@@ -299,97 +285,17 @@ class Feed:
     def _skip_to(self, index: int) -> None:
         self.counters.skipped += index - self.stream.next_index
         self.stream.start(index)
-        self._gap = True
-
-    def _read(self, start: int, out: npt.NDArray[np.float32]) -> bool:
-        """Copy model frames, in the model's channels; what lies before the epoch is silence."""
-        ring, position, silent_before = self.ring, self._origin + start, self._origin
-        if self.timing.is_bridged:
-            ring, position, silent_before = self._model_ring, self._model_origin + start, self._model_silent_before
-        heard = out if out.shape[0] == self._channels else self._mono[:, : out.shape[1]]
-        whole = ring.copy(position, heard, origin=silent_before)
-        if heard is not out:
-            out[...] = heard
-        return whole
-
-    def _convert_input(self, model_end: int) -> None:
-        """Bring the model's ring up to ``model_end``; the arithmetic of the rates says that the input is there."""
-        bridge, timing = self._into_model, self.timing
-        target = -(-model_end * timing.host_rate // timing.model_rate) + timing.in_hold_frames
-        while bridge.fed < target:
-            n = min(self._chunk.shape[-1], target - bridge.fed)
-            chunk = self._chunk[:, :n]
-            if not self.ring.copy(self._origin + bridge.fed, chunk, origin=self._origin):
-                self._restart_input(target - self.ring.capacity // 2)
-                continue
-            bridge.feed(chunk)
-            while bridge.available > bridge.taken:
-                taken = self._model_chunk[:, : min(self._model_chunk.shape[-1], bridge.available - bridge.taken)]
-                bridge.take(taken)
-                self._model_ring.append(taken)
-
-    def _restart_input(self, host_frame: int) -> None:
-        """Go on converting at ``host_frame`` after input was lost; what came before is silence to the model."""
-        self._into_model.restart(max(0, host_frame))
-        self._model_origin = self._model_ring.written - self._into_model.taken
-        self._model_silent_before = self._model_ring.written
-
-    def _publish(self, index: int) -> None:
-        """Hand the newly final and the provisional frames of the window just stored to the audio side."""
-        plan, timing, overlap = self.timing.plan, self.timing, self.stream.overlap
-        hop = plan.hop_frames
-        self._carry(overlap.final, self._model_stems[..., :hop])
-        self._carry(overlap.provisional, self._model_stems[..., hop:])
-        begin = plan.final_before(index) - hop
-        skipped = max(0, -begin)
-        restarts, self._gap = self._gap, False
-        if restarts:
-            self._frontier = timing.host_after_gap(begin)
-        first, final = self._frontier, max(self._frontier, timing.final_before(index))
-        usable = plan.provisional_frames if self.stream.lookahead_is_finite else plan.delivery_frames - hop
-        known = max(final, timing.known_before(index, usable))
-        if timing.is_bridged:
-            known = self._convert_output(begin + skipped, skipped, restarts, first, final, known, usable)
-        else:
-            copy(self._slot.stems[..., : known - first], self._model_stems[..., first - begin : known - begin])
-        self._fill_slot(index, first, final, known)
-
-    def _convert_output(
-        self, begin: int, skipped: int, restarts: bool, first: int, final: int, known: int, usable: int
-    ) -> int:
-        bridge, hop = self._from_model, self.timing.plan.hop_frames
-        rows = self._model_stems.reshape(-1, self._model_stems.shape[-1])
-        if restarts:
-            bridge.feed_zeros(begin - bridge.restart(begin))
-        if skipped < hop:
-            bridge.feed(rows[:, skipped:hop])
-        out = self._slot.stems.reshape(-1, self._slot.stems.shape[-1])
-        bridge.skip(max(0, first - bridge.taken))
-        if final > first:
-            bridge.take(out[:, : final - first])
-        if known == final or skipped >= hop:
-            return final
-        return final + bridge.preview(rows[:, hop : hop + usable], out[:, final - first : known - first])
-
-    def _carry(self, stems: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> None:
-        """Copy the stems that are handed on, averaged where the host is mono."""
-        for row, stem in enumerate(self._carried):
-            if stems.shape[1] == self._channels:
-                copy(out[row], stems[stem])
-            else:
-                np.add(stems[stem, 0], stems[stem, 1], out=out[row, 0])
-                out[row, 0] *= 0.5
+        self._output.leave_gap()
 
     @property
     def _slot(self) -> Result:
         return self._slots[self._published % len(self._slots)]
 
-    def _fill_slot(self, index: int, first: int, final: int, known: int) -> None:
-        self._frontier = final
+    def _publish(self, index: int, span: Span) -> None:
         if self._epoch.number != self._worker_epoch:
             self.counters.stale += 1
             return
         slot = self._slot
         slot.epoch, slot.index = self._worker_epoch, index
-        slot.first, slot.final, slot.known = first, final, known
+        slot.first, slot.final, slot.known = span.first, span.final, span.known
         self._published += 1

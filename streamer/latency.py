@@ -111,6 +111,10 @@ class StreamTiming:
         """Model frames held back by the conversion to the host's rate."""
         return hold_back_frames(self.model_rate, self.host_rate) if self.is_bridged else 0
 
+    def heard_for(self, model_end: int) -> int:
+        """Host frames that must have been heard before every model frame before ``model_end`` exists."""
+        return -(-model_end * self.host_rate // self.model_rate) + self.in_hold_frames
+
     def host_before(self, model_frame: int) -> int:
         """Host frames that exist when every model frame before ``model_frame`` does."""
         return (model_frame - self.out_hold_frames) * self.host_rate // self.model_rate

@@ -59,7 +59,6 @@ class RateBridge:
         self._interleaved = np.zeros((max_frames, channels), np.float32)
         room = math.ceil((max_frames + 4 * hold_back_frames(from_rate, to_rate)) * self._ratio) + 64
         self._ready = np.zeros((channels, room), np.float32)
-        self._rest = np.zeros_like(self._ready)
         self._ready_frames = 0
         self.fed = 0
         """Position of the next input frame to feed."""
@@ -133,7 +132,6 @@ class RateBridge:
         n = len(converted)
         if self._ready_frames + n > self._ready.shape[-1]:
             self._ready = np.pad(self._ready, ((0, 0), (0, n)))
-            self._rest = np.zeros_like(self._ready)
         copy(self._ready[:, self._ready_frames : self._ready_frames + n], converted.T)
         self._ready_frames += n
 

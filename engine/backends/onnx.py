@@ -11,11 +11,11 @@ import numpy.typing as npt
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as _native
 
+from engine.backends.description import read_description
+from engine.backends.external_data import check_external_data
 from engine.backends.onnx_layout import GraphTensor, match_layout
 from engine.denormals import DenormalsAsZero
-from engine.description import read_description
 from engine.errors import ConfigurationError, ModelError
-from engine.external_data import check_external_data
 from engine.lock_keeping import copy
 from engine.separator import F32, Runner, Separator, StateArrays
 
@@ -44,7 +44,7 @@ class OnnxSeparator(Separator):
     The graph takes a waveform ``[batch, channels, frames]`` and gives ``[batch, stems, channels, frames]``, both
     float32. A stateful one also takes and gives its states, each ``[batch, ...]``. A graph whose batch axis is
     fixed at 1 works too: batches are then run row by row. What the graph does not tell stands in the description,
-    see `engine.description.ModelDescription`: in the file's metadata, or else in a YAML file beside it.
+    see `engine.backends.description.ModelDescription`: in the file's metadata, or else in a YAML file beside it.
 
     One session serves every runner, and ``process`` and runners may be used from several threads at once. Denormals
     count as zero while the model runs, and only then.

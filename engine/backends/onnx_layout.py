@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.description import ModelDescription
+from engine.backends.description import ModelDescription
 from engine.errors import ModelError
 from engine.spec import ModelSpec, StateSpec
 

@@ -63,8 +63,8 @@ def _separate_live(
     song: Song, out: Path, pace: Pace, latency_ms: float | None
 ) -> tuple[SessionReport, dict[str, dict[str, str]]]:
     """Stream the song and write all audio; it appears together or not at all."""
+    from engine.files.stem_writers import StemWriters
     from engine.registry import load_separator
-    from engine.stem_writers import StemWriters
     from streamer.file_session import run_file_session
     from streamer.processor import StemProcessor
 
@@ -118,7 +118,7 @@ def _result(report: SessionReport, files: dict[str, dict[str, str]], *, seed: in
 
 
 def _write_whole(path: Path, text: str) -> None:
-    from engine.part_file import PartFile
+    from engine.files.part_file import PartFile
 
     part = PartFile(path)
     try:

@@ -44,10 +44,10 @@ def play(
     if output != "none":
         print_error(f"--output {output!r}: this version has no audio device output; use --output none")
         return _NO_DEVICE
-    from engine.audio_reader import AudioReader
+    from engine.files.reader import AudioReader
+    from engine.files.stem_path import stem_path
+    from engine.files.stem_writers import StemWriters
     from engine.registry import load_separator
-    from engine.stem_path import stem_path
-    from engine.stem_writers import StemWriters
     from streamer.file_session import run_file_session
     from streamer.processor import StemProcessor
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.errors import ConfigurationError, ModelError, StemstreamError
-from engine.stem_path import DEFAULT_TEMPLATE, stem_path
+from engine.files.stem_path import DEFAULT_TEMPLATE, stem_path
 from streamer.cli.options import Debug, Json, Model
 from streamer.cli.terminal import print_error, print_json, print_note, print_result, print_traceback, watched_progress
 
 if TYPE_CHECKING:
-    from engine.separate_file import FileReport
+    from engine.file_separation import FileReport
 
 __all__ = ["separate"]
 
@@ -78,9 +78,9 @@ def separate(
     stem_path(out, filename, track="track", stem="stem", ext=ext)
     if stem and two_stems is not None:
         raise ConfigurationError(f"--stem {' '.join(stem)} and --two-stems {two_stems} were given: give one of them")
+    from engine.file_separation import separate_file
     from engine.plan import offline_plan
     from engine.registry import load_separator
-    from engine.separate_file import separate_file
     from engine.worker import Worker
 
     worker = Worker(batch_size)
@@ -133,7 +133,7 @@ def check_outputs(files: Sequence[Path], folder: Path, template: str, stems: Seq
     files : sequence of Path
         Folders among them are left out: they are not separated.
     folder, template, stems, ext
-        As in ``engine.stem_path.stem_path``.
+        As in ``engine.files.stem_path.stem_path``.
 
     Raises
     ------

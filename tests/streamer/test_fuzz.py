@@ -112,7 +112,8 @@ def test_a_minute_of_transitions(seed: int) -> None:
     assert fuzz.epochs > 2
     stats = fuzz.processor.stats()
     assert 0.0 < stats.coverage < 1.0
-    assert stats.final_frames and stats.mixture_frames
+    assert stats.final_frames
+    assert stats.mixture_frames
 
 
 @pytest.mark.slow

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
+from engine.backends.description import ModelDescription
 from engine.backends.onnx import OnnxSeparator
 from engine.backends.onnx_layout import GraphTensor, match_layout
-from engine.description import ModelDescription
 from engine.errors import ModelError
 from tests.engine.onnx_models import DELAY_STATES, audio, compressed, gains, model, one_hop_delay, save
 

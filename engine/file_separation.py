@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from engine.audio_reader import AudioReader
 from engine.errors import ConfigurationError
+from engine.files.reader import AudioReader
+from engine.files.stem_path import DEFAULT_TEMPLATE, stem_path
+from engine.files.stem_writers import StemWriters
 from engine.offline import ProgressCallback, SeparationCounters, separate_blocks
 from engine.plan import WindowPlan
 from engine.separator import Separator
-from engine.stem_path import DEFAULT_TEMPLATE, stem_path
-from engine.stem_writers import StemWriters
 from engine.worker import WorkerLike
 
 __all__ = ["FileReport", "separate_file"]

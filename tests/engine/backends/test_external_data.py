@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import ModelProto, SparseTensorProto, TensorProto, helper
 
-from engine import external_data
+from engine.backends import external_data
+from engine.backends.external_data import check_external_data, external_data_locations
 from engine.errors import ModelError
-from engine.external_data import check_external_data, external_data_locations
 from tests.engine.onnx_models import audio, external, external_gains, gains, save
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.description import ModelDescription, parse_description, read_description
+from engine.backends.description import ModelDescription, parse_description, read_description
 from engine.errors import ModelError
 
 GOOD: dict[str, Any] = {"sample_rate": 44_100, "stems": ["vocals", "other"]}

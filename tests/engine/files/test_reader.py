@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from engine.audio_reader import AudioReader
 from engine.errors import AudioFileError, ConfigurationError, LifecycleError
+from engine.files.reader import AudioReader
 
 F32 = npt.NDArray[np.float32]
 
@@ -300,7 +300,7 @@ class TestRefusals:
                 raise ModuleNotFoundError("No module named 'av'", name="av")
             return real_import(name, *arguments, **named)
 
-        monkeypatch.delitem(sys.modules, "engine.audio_av", raising=False)
+        monkeypatch.delitem(sys.modules, "engine.files.av_source", raising=False)
         monkeypatch.setattr(builtins, "__import__", without_av)
         assert 'pip install "stemstream[formats]"' in message(path)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import BlockError, ConfigurationError, LifecycleError
-from engine.rate_converter import RateConverter, converted_frames, resample_blocks
+from engine.files.rate_converter import RateConverter, converted_frames, resample_blocks
 
 F32 = npt.NDArray[np.float32]
 RATES = (8000, 11025, 22050, 44100, 48000, 96000, 192000)

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engine.audio_reader import AudioReader
 from engine.errors import BlockError, ConfigurationError, LifecycleError, OutputError
-from engine.stem_writers import StemWriters
+from engine.files.reader import AudioReader
+from engine.files.stem_writers import StemWriters
 
 F32 = npt.NDArray[np.float32]
 
@@ -90,7 +90,7 @@ def test_none_appears_if_one_cannot_be_finished(tmp_path: Path, monkeypatch: pyt
         if len(synced) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("engine.part_file.os.fsync", sync)
+    monkeypatch.setattr("engine.files.part_file.os.fsync", sync)
     with pytest.raises(OutputError, match="no space left"):
         write_then(StemWriters(paths(tmp_path), 44100, 2), THREE_STEMS, lambda: None)
     assert names(tmp_path) == (["a.wav", "b.wav", "c.wav"] if older else [])
@@ -146,7 +146,7 @@ def test_a_real_limit_of_the_system_stops_all_stems(tmp_path: Path) -> None:
         import resource, signal, sys
         import numpy as np
         from engine.errors import OutputError
-        from engine.stem_writers import StemWriters
+        from engine.files.stem_writers import StemWriters
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
         folder = sys.argv[1]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import soundfile
 
 from engine.errors import BlockError, ConfigurationError, LifecycleError, OutputError
-from engine.part_file import PartFile
+from engine.files.part_file import PartFile
 
 __all__ = ["AudioWriter", "needs_rf64"]
 

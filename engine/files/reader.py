@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from engine.audio_source import AudioInfo, AudioSource, shortfall
 from engine.errors import AudioFileError, ConfigurationError, LifecycleError
-from engine.mp3_length import LengthHeader, PrefixedFile, missing_length_header
+from engine.files.mp3_length import LengthHeader, PrefixedFile, missing_length_header
+from engine.files.source import AudioInfo, AudioSource, shortfall
 
 __all__ = ["AudioReader"]
 
@@ -235,7 +235,7 @@ def _open_source(path: Path, head: bytes) -> AudioSource:
     is_known_otherwise = head[:4] in (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS")
     if is_mp4 or is_adts or (path.suffix.lower() in _AV_SUFFIXES and not is_known_otherwise):
         try:
-            from engine.audio_av import AvSource
+            from engine.files.av_source import AvSource
         except ModuleNotFoundError as error:
             if error.name != "av":
                 raise

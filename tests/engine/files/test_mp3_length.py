@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from engine.audio_reader import AudioReader
-from engine.mp3_length import PrefixedFile, missing_length_header
+from engine.files.mp3_length import PrefixedFile, missing_length_header
+from engine.files.reader import AudioReader
 
 F32 = npt.NDArray[np.float32]
 

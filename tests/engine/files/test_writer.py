@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from engine.audio_reader import AudioReader
-from engine.audio_writer import AudioWriter, needs_rf64
 from engine.errors import BlockError, ConfigurationError, LifecycleError, OutputError
-from engine.part_file import PartFile
+from engine.files.part_file import PartFile
+from engine.files.reader import AudioReader
+from engine.files.writer import AudioWriter, needs_rf64
 
 F32 = npt.NDArray[np.float32]
 
@@ -63,7 +63,7 @@ def fill_disk_after(monkeypatch: pytest.MonkeyPatch, limit_bytes: int) -> None:
         def __getattr__(self, name: str) -> object:
             return getattr(self.file, name)
 
-    monkeypatch.setattr("engine.part_file._open_raw", SmallDisk)
+    monkeypatch.setattr("engine.files.part_file._open_raw", SmallDisk)
 
 
 class TestContent:
@@ -128,7 +128,7 @@ class TestRf64:
     def test_without_the_downgrade_the_file_is_rf64_and_readable(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("engine.audio_writer._allow_plain_wav", lambda _: None)
+        monkeypatch.setattr("engine.files.writer._allow_plain_wav", lambda _: None)
         with AudioWriter(tmp_path / "a.wav", 44100, 2) as writer:
             writer.write(noise(100))
         assert (tmp_path / "a.wav").read_bytes()[:4] == b"RF64"
@@ -220,7 +220,7 @@ class TestRefusals:
         def refuse(_: Path) -> None:
             raise PermissionError(errno.EACCES, "Permission denied")
 
-        monkeypatch.setattr("engine.part_file._open_raw", refuse)
+        monkeypatch.setattr("engine.files.part_file._open_raw", refuse)
         with pytest.raises(OutputError, match="Permission denied"):
             AudioWriter(tmp_path / "a.wav", 44100, 2)
 
@@ -254,7 +254,7 @@ class TestFullDisk:
     def test_the_real_error_is_kept_and_later_writes_are_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("engine.part_file._open_raw", lambda _: io.FileIO("/dev/full", "wb"))
+        monkeypatch.setattr("engine.files.part_file._open_raw", lambda _: io.FileIO("/dev/full", "wb"))
         part = PartFile(tmp_path / "a.wav")
         assert part.write(b"x" * 10) == 0
         assert part.error is not None

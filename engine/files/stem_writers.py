@@ -9,8 +9,8 @@ from types import MappingProxyType, TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from engine.audio_writer import AudioWriter
 from engine.errors import BlockError, ConfigurationError
+from engine.files.writer import AudioWriter
 
 __all__ = ["StemWriters"]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ConfigurationError
-from engine.stem_path import stem_path
+from engine.files.stem_path import stem_path
 
 TEMPLATES = ("{track}/{stem}.{ext}", "{track} - {stem}.{ext}", "{stem}/{track}.{ext}", "a/{track}{stem}.{ext}")
 

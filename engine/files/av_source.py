@@ -11,8 +11,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from engine.audio_source import AudioInfo
 from engine.errors import AudioFileError
+from engine.files.source import AudioInfo
 
 __all__ = ["AvSource"]
 
