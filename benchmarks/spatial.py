@@ -26,10 +26,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import TensorProto, helper
 
 from engine.backends.onnx import OnnxSeparator
+from engine.backends.runtime import ort
 from engine.models.spatial import load
 from engine.models.spatial_design import SpatialDesign
 from engine.models.spatial_graph import build_graph

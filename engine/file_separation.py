@@ -123,7 +123,8 @@ def separate_file(
     counters = SeparationCounters()
     with AudioReader(path) as reader:
         outputs = {
-            stem: stem_path(folder, template, track=Path(path).stem, stem=stem, ext=ext) for stem in chosen.names
+            stem: stem_path(folder, template, track=Path(path).stem, stem=stem.lower(), ext=ext)
+            for stem in chosen.names
         }
         parts = separate_blocks(
             separator,

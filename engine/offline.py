@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from engine.files.rate_converter import RateConverter
 from engine.plan import WindowPlan, offline_plan
 from engine.recording import MAX_BLOCK_FRAMES, Recording
 from engine.separator import Separator
+from engine.spec import ModelSpec
 from engine.worker import Worker, WorkerLike
 
 __all__ = ["Progress", "ProgressCallback", "SeparationCounters", "separate", "separate_blocks"]
@@ -176,44 +178,75 @@ def separate_blocks(
         raise ConfigurationError(f"{channels} channels do not fit {spec.name!r}, which takes {spec.channels}: mix down")
     plan = offline_plan(spec, overlap=overlap) if plan is None else plan
     counters = SeparationCounters() if counters is None else counters
-    track = Recording(separator, plan, channels, batch_size)
-    stems = len(spec.output_stems)
+    is_converted = sample_rate != spec.sample_rate
+    track = Recording(separator, plan, channels, batch_size, gives_mixture=is_converted)
     into_model = RateConverter(sample_rate, spec.sample_rate, channels)
+    way_back = _WayBack(spec, sample_rate, channels) if is_converted else None
     meter = _Meter(progress, frames)
     own = Worker(batch_size) if worker is None else worker
     own.attach(track)
     try:
-        back: RateConverter | None = None
-        if sample_rate != spec.sample_rate:
-            back = RateConverter(spec.sample_rate, sample_rate, stems * channels)
-        given = 0
-
-        def convert(part: F32) -> F32:
-            if back is None:
-                return part
-            flat = np.ascontiguousarray(part.reshape(stems * channels, -1))
-            return back.process(flat).reshape(stems, channels, -1)
-
         for block in blocks:
             heard = _finite(block, counters)
+            if way_back is not None:
+                way_back.hear(heard)
             for part in track.run(into_model.process(heard), own):
-                converted = convert(part)
-                given += converted.shape[-1]
-                yield converted
+                yield part if way_back is None else way_back.convert(part)
             meter.show(counters.frames)
         for final in (track.run(into_model.flush(), own), track.finish(own)):
             for part in final:
-                converted = convert(part)
-                given += converted.shape[-1]
-                yield converted
-        if back is not None:
-            rest = back.flush().reshape(stems, channels, -1)
-            missing = counters.frames - given
-            yield np.pad(rest[..., :missing], ((0, 0), (0, 0), (0, max(0, missing - rest.shape[-1]))))
+                yield part if way_back is None else way_back.convert(part)
+        if way_back is not None:
+            yield way_back.flush(counters.frames)
         meter.finish()
     finally:
         counters.windows = track.windows
         own.detach(track)
+
+
+class _WayBack:
+    """Takes stems back to the input's rate; what two conversions took from the input goes to the residual stem.
+
+    So stems that add up to what the model heard add up to the input.
+    """
+
+    def __init__(self, spec: ModelSpec, sample_rate: int, channels: int) -> None:
+        self._stems = len(spec.output_stems)
+        self._residual = spec.residual_index
+        self._channels = channels
+        self._converter = RateConverter(spec.sample_rate, sample_rate, (self._stems + 1) * channels)
+        self._heard: deque[F32] = deque()
+        self._given = 0
+
+    def hear(self, block: F32) -> None:
+        """Keep an input block, shape (channels, n), until its stems come."""
+        self._heard.append(block)
+
+    def convert(self, part: F32) -> F32:
+        """Convert stems and, as the last row, the mixture that the model heard: (stems + 1, channels, n)."""
+        rows = np.ascontiguousarray(part.reshape((self._stems + 1) * self._channels, -1))
+        return self._with_loss(self._converter.process(rows))
+
+    def flush(self, frames: int) -> F32:
+        """Give the rest of ``frames`` in all."""
+        missing = frames - self._given
+        rest = self._converter.flush()[:, :missing]
+        return self._with_loss(np.pad(rest, ((0, 0), (0, missing - rest.shape[1]))))
+
+    def _with_loss(self, rows: F32) -> F32:
+        n = min(rows.shape[1], sum(block.shape[1] for block in self._heard))
+        part = rows[:, :n].reshape(self._stems + 1, self._channels, n)
+        stems, mixture = part[:-1], part[-1]
+        done = 0
+        while done < n:
+            block = self._heard.popleft()
+            taken = min(n - done, block.shape[1])
+            stems[self._residual, :, done : done + taken] += block[:, :taken] - mixture[:, done : done + taken]
+            if taken < block.shape[1]:
+                self._heard.appendleft(block[:, taken:])
+            done += taken
+        self._given += n
+        return stems
 
 
 def _finite(block: npt.NDArray[Any], counters: SeparationCounters) -> F32:

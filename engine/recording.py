@@ -34,6 +34,8 @@ class Recording:
         The model's, or 1 for a stereo model (duplicated in, averaged out).
     batch_size : int
         Windows that may be under way at once.
+    gives_mixture : bool
+        Behind the stems, as one more, comes the input that they were made of.
 
     Attributes
     ----------
@@ -41,11 +43,14 @@ class Recording:
         Windows the model ran.
     """
 
-    def __init__(self, separator: Separator, plan: WindowPlan, channels: int, batch_size: int) -> None:
+    def __init__(
+        self, separator: Separator, plan: WindowPlan, channels: int, batch_size: int, *, gives_mixture: bool = False
+    ) -> None:
         spec = separator.spec
         self._separator = separator
         self._plan = plan
         self._channels = channels
+        self._gives_mixture = gives_mixture
         self._stream = WindowStream(spec, plan, keep_provisional=False)
         self._model_channels = spec.channels
         ahead = (batch_size + 1) * plan.hop_frames
@@ -106,11 +111,14 @@ class Recording:
         if end <= self._drained:
             return
         spec = self._separator.spec
-        part = np.empty((len(spec.output_stems), self._channels, end - self._drained), np.float32)
+        given = len(spec.output_stems)
+        part = np.empty((given + self._gives_mixture, self._channels, end - self._drained), np.float32)
         self._output.copy(self._drained, part[: len(spec.stems)])
-        if len(spec.stems) < len(spec.output_stems):
+        if len(spec.stems) < given:
+            self._input.copy(self._drained, part[given - 1])
+            part[given - 1] -= part[: given - 1].sum(axis=0)
+        if self._gives_mixture:
             self._input.copy(self._drained, part[-1])
-            part[-1] -= part[:-1].sum(axis=0)
         self._drained = end
         worker.wake()
         yield part

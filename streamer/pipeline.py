@@ -92,6 +92,11 @@ class Pipeline:
         self.timeline.reset()
         self._assembler.reset()
 
+    @property
+    def misses(self) -> int:
+        """Blocks for which no final result was there in time."""
+        return self._counters.misses
+
     def stats(self, *, non_finite_input_samples: int, resets: int) -> ProcessorStats:
         """Make a snapshot of all counts."""
         return summarise(

@@ -278,6 +278,12 @@ class StemProcessor:
         self._pipeline.detach()
         del self._pipeline, self._input, self._out, self._tail
 
+    @property
+    def misses(self) -> int:
+        """Blocks so far for which no final result was there in time; cheap enough to read at every block."""
+        self._require_prepared()
+        return self._pipeline.misses
+
     def stats(self) -> ProcessorStats:
         """Count what happened since ``prepare``; makes a snapshot, so not for every block."""
         self._require_prepared()

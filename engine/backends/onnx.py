@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as _native
 
 from engine.backends.description import read_description
 from engine.backends.external_data import check_external_data
 from engine.backends.onnx_layout import GraphTensor, match_layout
+from engine.backends.runtime import native, ort
 from engine.denormals import DenormalsAsZero
 from engine.errors import ConfigurationError, ModelError
 from engine.lock_keeping import copy
@@ -25,7 +24,7 @@ _DEFAULT_THREADS = 1
 _FATAL = 4  # ONNX Runtime's log level; everything it has to say also comes as an exception
 _CAUSE_CHARACTERS = 300
 _ERRORS: tuple[type[Exception], ...] = (
-    *(kind for kind in vars(_native).values() if isinstance(kind, type) and issubclass(kind, Exception)),
+    *(kind for kind in vars(native).values() if isinstance(kind, type) and issubclass(kind, Exception)),
     RuntimeError,
     ValueError,
 )

@@ -466,3 +466,12 @@ def test_ten_times_the_length_takes_no_more_memory(model: Separator, overlap: in
     peak_bytes(model, 1, rate, overlap)
     short, long = (peak_bytes(model, seconds, rate, overlap) for seconds in (10, 100))
     assert long <= 1.05 * short
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 48_000, 96_000, 192_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_stems_that_add_up_to_the_input_do_so_at_every_rate(rate: int, channels: int) -> None:
+    model = IdentitySeparator({"vocals": 0.25, "other": 0.5, "drums": 0.25})
+    audio = np.random.default_rng(rate).uniform(-1, 1, (channels, rate // 3 + 1)).astype(np.float32)
+    stems = separate(model, audio, rate)
+    np.testing.assert_allclose(stems.sum(axis=0), audio, atol=3e-6)
