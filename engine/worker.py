@@ -101,6 +101,7 @@ class Worker:
         self._progress = threading.Condition()
         self._lifecycle = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._is_serving = False
         self._turn = 0
 
     @property
@@ -110,8 +111,8 @@ class Worker:
 
     @property
     def is_running(self) -> bool:
-        """Whether the thread is alive."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether the thread is alive and at work."""
+        return self._thread is not None and self._is_serving
 
     def attach(self, client: WorkerClient) -> tuple[float, ...]:
         """Take a client in, allocate for its model, and warm it up at the exact shapes on the worker's thread.
@@ -128,6 +129,7 @@ class Worker:
         """
         with self._lifecycle:
             if self._thread is None:
+                self._is_serving = True
                 self._thread = threading.Thread(target=self._loop, name="stemstream-worker", daemon=True)
                 self._thread.start()
                 atexit.register(self._stop)
@@ -206,6 +208,7 @@ class Worker:
             raise
         finally:
             with self._progress:
+                self._is_serving = False
                 self._progress.notify_all()
 
     def _serve(self) -> None:

@@ -464,3 +464,55 @@ def test_a_program_that_leaves_processors_prepared_ends_all_the_same(last: str) 
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "end of the program\n", "")
+
+
+# Turns, and the end of the thread
+
+
+def test_streams_that_somebody_waits_for_take_turns(attach: Callable[..., None]) -> None:
+    model, log = Recording(IdentitySeparator()), []
+    worker = Worker()
+    first, second = Client(model, 1, log), Client(model, 2, log)
+    attach(worker, first, second)
+    hold(worker, model, first)
+    log.clear()
+    for client in (first, second):
+        client.due.extend([WAITING] * 6)
+    model.open_gate()
+    worker.wake()
+    await_outcomes(worker, [first, second], 13)
+    assert log[1:5] in ([1, 2, 1, 2], [2, 1, 2, 1])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_in_the_program_ends_the_thread_and_nobody_waits_for_it_forever() -> None:
+    class Broken(Client):
+        def load(self, runner: Runner, row: int) -> bool:
+            raise ZeroDivisionError("a fault of the program")
+
+    worker = Worker()
+    client = Broken(IdentitySeparator())
+    worker.attach(client)
+    client.due.append(0.0)
+    worker.wake()
+    assert not worker.wait(lambda: False, LIMIT_S)
+    assert not worker.is_running
+    with pytest.raises(LifecycleError, match="use a new Worker"):
+        worker.attach(Client(IdentitySeparator()))
+    worker.detach(client)
+
+
+def test_a_model_that_asks_for_the_end_of_the_program_ends_its_window_alone(attach: Callable[..., None]) -> None:
+    model = Recording(IdentitySeparator())
+    worker, client = Worker(), Client(model)
+    attach(worker, client)
+    model.error = SystemExit(3)
+    client.due.append(0.0)
+    worker.wake()
+    await_outcomes(worker, [client], 1)
+    assert "SystemExit" in str(client.errors[0])
+    model.error = None
+    client.due.append(0.0)
+    worker.wake()
+    await_outcomes(worker, [client], 2)
+    assert len(client.results) == 1

@@ -314,3 +314,11 @@ class TestRefusals:
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         assert "no audio stream" in message(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no names that are not text")
+def test_a_name_that_is_not_text_in_any_encoding_is_read_too(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
+    soundfile.write(os.fsencode(path), np.zeros((100, 2)), 44_100)
+    with AudioReader(path) as reader:
+        assert sum(block.shape[1] for block in reader.blocks(64)) == 100
