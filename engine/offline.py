@@ -179,11 +179,11 @@ def separate_blocks(
     plan = offline_plan(spec, overlap=overlap) if plan is None else plan
     counters = SeparationCounters() if counters is None else counters
     is_converted = sample_rate != spec.sample_rate
-    track = Recording(separator, plan, channels, batch_size, gives_mixture=is_converted)
+    own = Worker(batch_size) if worker is None else worker
+    track = Recording(separator, plan, channels, own.batch_size, gives_mixture=is_converted)
     into_model = RateConverter(sample_rate, spec.sample_rate, channels)
     way_back = _WayBack(spec, sample_rate, channels) if is_converted else None
     meter = _Meter(progress, frames)
-    own = Worker(batch_size) if worker is None else worker
     own.attach(track)
     try:
         for block in blocks:

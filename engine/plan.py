@@ -110,11 +110,6 @@ class WindowPlan:
         """Frames past the final ones that the newest window already says something about."""
         return 0 if self.stateful else self.reach_frames - self.hop_frames
 
-    @property
-    def output_lag_frames(self) -> int:
-        """How far the first frame of a window's output lies before the window's end."""
-        return self.hop_frames + self.lookahead_frames if self.stateful else self.window_frames
-
     def end_of(self, index: int) -> int:
         """Input frame at which window ``index`` ends; the window needs every frame before it."""
         return (index + 1) * self.hop_frames

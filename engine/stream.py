@@ -64,6 +64,11 @@ class WindowStream:
         return self._priming_hops
 
     @property
+    def next_is_delivered(self) -> bool:
+        """Whether the next window is more than priming."""
+        return self.next_index >= self._deliver_from
+
+    @property
     def windows_under_way(self) -> int:
         """Windows loaded and not yet stored."""
         return len(self._under_way)

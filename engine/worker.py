@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
@@ -16,18 +16,22 @@ from engine.denormals import DenormalsAsZero
 from engine.errors import ConfigurationError, LifecycleError, ModelError
 from engine.separator import Runner, Separator
 
-__all__ = ["WAITING", "Worker", "WorkerClient", "WorkerLike"]
+__all__ = ["CATCHING_UP", "WAITING", "Worker", "WorkerClient", "WorkerLike", "by_urgency"]
 
 _Answer = TypeVar("_Answer")
 
 WAITING = float("inf")
 """Slack of a window that somebody waits for: it leaves after every window with a deadline."""
 
+CATCHING_UP = 1e9
+"""Slack of a window that is late or only primes a state: it leaves after every window that can be on time."""
+
 _LOGGER = logging.getLogger("stemstream.worker")
 _WARM_UP_RUNS = 3
 _TIMED_RUNS = 10
 _TIMED_SECONDS = 0.5
 _CHECK_SECONDS = 1.0
+_EXIT_SECONDS = 5.0
 
 
 class WorkerClient(Protocol):
@@ -42,9 +46,9 @@ class WorkerClient(Protocol):
         """Length of the client's windows."""
 
     def slack_s(self) -> float | None:
-        """Seconds until the next due window must be ready: below 0 if late, ``WAITING`` if somebody waits for it.
+        """Seconds until the next due window must be ready; None if no window can run now.
 
-        None if no window can run now.
+        ``CATCHING_UP`` if it is late or only primes, ``WAITING`` if somebody waits for it.
         """
 
     def load(self, runner: Runner, row: int) -> bool:
@@ -59,6 +63,8 @@ class WorkerClient(Protocol):
 
 class WorkerLike(Protocol):
     """What a stream needs of a worker; ``streamer.testing`` has one whose time is scripted."""
+
+    batch_size: int
 
     def attach(self, client: WorkerClient) -> tuple[float, ...]:
         """Take a client in and warm its model up; returns the seconds of the timed runs, one window each."""
@@ -102,6 +108,8 @@ class Worker:
         self._lifecycle = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_serving = False
+        self._has_due = False
+        self._last_fault = ""
         self._turn = 0
 
     @property
@@ -132,10 +140,13 @@ class Worker:
                 self._is_serving = True
                 self._thread = threading.Thread(target=self._loop, name="stemstream-worker", daemon=True)
                 self._thread.start()
-                atexit.register(self._stop)
+                atexit.register(self._stop_at_exit)
             try:
                 return self._ask(lambda: self._admit(client))
             except BaseException:
+                # An interruption may have come while the client was being admitted.
+                with contextlib.suppress(LifecycleError):
+                    self._ask(lambda: self._dismiss(client))
                 self._stop_if_unused()
                 raise
 
@@ -191,13 +202,18 @@ class Worker:
         if not self._clients:
             self._stop()
 
-    def _stop(self) -> None:
+    def _stop(self, timeout_s: float | None = None) -> None:
         thread, self._thread = self._thread, None
         if thread is not None:
-            atexit.unregister(self._stop)
+            atexit.unregister(self._stop_at_exit)
             self._requests.put(_leave)
             self._tokens.put(None)
-            thread.join()
+            thread.join(timeout_s)
+            if thread.is_alive():
+                _LOGGER.warning("a model did not return within %g s: its thread is left behind", timeout_s)
+
+    def _stop_at_exit(self) -> None:
+        self._stop(_EXIT_SECONDS)
 
     def _loop(self) -> None:
         try:
@@ -225,7 +241,8 @@ class Worker:
                 return
             if batch:
                 self._run(*batch)
-            else:
+            elif not self._has_due:
+                # Where a window was due and could not be loaded, as when a stream was reset meanwhile, look again.
                 self._tokens.get()
 
     def _admit(self, client: WorkerClient) -> tuple[float, ...]:
@@ -243,18 +260,16 @@ class Worker:
 
     def _gather(self) -> tuple[Runner, list[WorkerClient]] | None:
         """Load the most urgent window, and with it all others that the same model can run now."""
-        # Turns break ties, so that of several streams that somebody waits for each gets its share.
         self._turn += 1
-        count = len(self._clients)
-        urgent = [
-            (slack, (n + self._turn) % count, client)
-            for n, client in enumerate(self._clients)
-            if (slack := client.slack_s()) is not None
-        ]
-        if not urgent:
-            return None
-        order = [client for _, _, client in sorted(urgent, key=lambda entry: entry[:2])]
-        key = _key(order[0])
+        order = by_urgency(self._clients, self._turn)
+        self._has_due = bool(order)
+        for key in dict.fromkeys(_key(client) for client in order):
+            if rows := self._load(key, order):
+                return self._runners[key][0], rows
+        return None
+
+    def _load(self, key: tuple[int, int], order: list[WorkerClient]) -> list[WorkerClient]:
+        """Fill the rows of a runner: a window of each client first, then more of those that are waited for."""
         runner, _ = self._runners[key]
         rows: list[WorkerClient] = []
         for client in order:
@@ -269,7 +284,13 @@ class Worker:
                 and client.load(runner, len(rows))
             ):
                 rows.append(client)
-        return (runner, rows) if rows else None
+        return rows
+
+    def _tell(self, fault: Exception) -> None:
+        """Log a fault, but not the same one for every window."""
+        if str(fault) != self._last_fault:
+            self._last_fault = str(fault)
+            _LOGGER.warning("a window failed, the stream goes on without it: %s", fault)
 
     def _run(self, runner: Runner, rows: list[WorkerClient]) -> None:
         begin = time.perf_counter()
@@ -288,10 +309,21 @@ class Worker:
                     raise error
                 client.store(runner, row, elapsed)
             except Exception as raised:
-                _LOGGER.warning("a window failed, the stream goes on without it: %s", raised)
+                self._tell(raised)
                 client.fail(raised, elapsed)
         with self._progress:
             self._progress.notify_all()
+
+
+def by_urgency(clients: Sequence[WorkerClient], turn: int) -> list[WorkerClient]:
+    """Give the clients with a window to run, the most urgent first; turns break ties, so that each gets its share."""
+    count = len(clients)
+    urgent = [
+        (slack, (n + turn) % count, client)
+        for n, client in enumerate(clients)
+        if (slack := client.slack_s()) is not None
+    ]
+    return [client for _, _, client in sorted(urgent, key=lambda entry: entry[:2])]
 
 
 class _Leave(Exception):

@@ -60,6 +60,8 @@ class BlockInput:
         expected = (self._stems, self._channels, frames)
         if out is not None and (out.shape != expected or out.dtype != np.float32):
             raise BlockError(f"out has shape {out.shape} and type {out.dtype}: it must be {expected} and float32")
+        if out is not None and not out.flags.writeable:
+            raise BlockError("out is read-only: give an array that can be written to")
         return frames
 
     def stage(self, block: npt.NDArray[Any]) -> F32:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from engine.ring import FrameRing
 from engine.separator import Runner, Separator
 from engine.stream import WindowStream
-from engine.worker import WAITING
+from engine.worker import CATCHING_UP, WAITING
+from streamer.catch_up import window_to_run
 from streamer.host_output import HostOutput, Span
 from streamer.latency import StreamTiming
 from streamer.model_input import ModelInput
@@ -52,6 +53,8 @@ class FeedCounters:
     exceptions: int = 0
     non_finite: int = 0
     stale: int = 0
+    stale_results: int = 0
+    """Those of an ended epoch that had been published; counted by the audio side."""
     compute_s: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(_COMPUTE_HISTORY))
 
 
@@ -126,7 +129,7 @@ class Feed:
         self.cursor = -latency_frames
         """Input frame that the next output frame belongs to; set by the audio side, read by the worker."""
         self.counters = FeedCounters()
-        self._worker_epoch = -1
+        self._worker_epoch = self._reported = -1
         self._origin = 0
         self._last_run_frames = 0.0
 
@@ -167,6 +170,7 @@ class Feed:
             if result.epoch == self._epoch.number:
                 self.finished = max(self.finished, result.index)
                 return result
+            self.counters.stale_results += 1
             self._recycled += 1
         return None
 
@@ -197,10 +201,14 @@ class Feed:
         if not stream.can_load() or self._published + stream.windows_under_way - self._recycled >= len(self._slots):
             return None
         heard = self.ring.written - self._origin
-        if self.timing.newest_due(heard) < stream.next_index:
+        newest = self.timing.newest_due(heard)
+        if newest < stream.next_index:
             return None
         if not self.realtime:
             return WAITING
+        self._leave_out_late(newest)
+        if not stream.next_is_delivered or self.cursor > self._deadline(stream.next_index):
+            return CATCHING_UP
         return (self._deadline(stream.next_index) + self._latency - heard) / self.timing.host_rate
 
     def load(self, runner: Runner, row: int) -> bool:
@@ -210,8 +218,6 @@ class Feed:
         newest = self.timing.newest_due(self.ring.written - self._origin)
         if newest < stream.next_index:
             return False
-        if self.realtime and not stream.windows_under_way:
-            self._skip_hopeless(newest)
         self._input.convert_before(self.timing.plan.end_of(stream.next_index))
         if stream.load(self._input.read, runner, row):
             return True
@@ -226,6 +232,9 @@ class Feed:
         index, delivered = stream.store(runner, row)
         if not delivered:
             self.counters.primed += 1
+            if index > self._reported:
+                # Nobody may wait for an outcome that a window which only primes cannot have.
+                self._publish(index, self._output.nothing())
             return
         faded = plan.delivery_frames - plan.hop_frames
         usable = plan.provisional_frames if stream.lookahead_is_finite else faded
@@ -253,6 +262,7 @@ class Feed:
         if epoch.number == self._worker_epoch or self.stream.windows_under_way:
             return
         self._worker_epoch = epoch.number
+        self._reported = -1
         self._origin = epoch.origin
         self.stream.start(self.timing.plan.first_index)
         self._input.begin(epoch.origin)
@@ -263,24 +273,19 @@ class Feed:
         """Input frame before whose playing the window's result must be there."""
         return self.timing.final_before(index - 1) - self._guard
 
-    def _skip_hopeless(self, newest: int) -> None:
-        """Leave out windows that are late already, up to the first due one that can still be on time.
-
-        A stateful model runs through a short backlog instead, since that is no more work than priming a fresh state.
-        """
-        index, priming = self.stream.next_index, self.stream.priming_hops
-        if newest == index or self.cursor <= self._deadline(index):
+    def _leave_out_late(self, newest: int) -> None:
+        if self.stream.windows_under_way:
             return
-        target = index + 1
-        while target < newest and not self._can_be_on_time(target, 1 + priming):
-            target += 1
-        if target - index > priming:
-            self._skip_to(target)
-
-    def _can_be_on_time(self, index: int, runs: int) -> bool:
-        """Whether so many runs, each as long as the last one, leave the window before its deadline."""
-        left = self._deadline(index) + self._latency - (self.ring.written - self._origin)
-        return left > runs * self._last_run_frames
+        index = window_to_run(
+            self.stream.next_index,
+            newest,
+            self._deadline,
+            playing=self.ring.written - self._origin - self._latency,
+            run_frames=self._last_run_frames,
+            priming_hops=self.stream.priming_hops,
+        )
+        if index != self.stream.next_index:
+            self._skip_to(index)
 
     def _skip_to(self, index: int) -> None:
         self.counters.skipped += index - self.stream.next_index
@@ -292,6 +297,7 @@ class Feed:
         return self._slots[self._published % len(self._slots)]
 
     def _publish(self, index: int, span: Span) -> None:
+        self._reported = max(self._reported, index)
         if self._epoch.number != self._worker_epoch:
             self.counters.stale += 1
             return

@@ -115,6 +115,9 @@ class HostOutput:
             bridge.feed(self._rows[:, before_start:hop])
         rows = out.reshape(-1, out.shape[-1])
         bridge.skip(max(0, span.first - bridge.taken))
+        if bridge.taken < span.first:
+            # After a gap the converter has not yet come to the first whole frame; a preview would lie before it.
+            return Span(span.first, span.first, span.first)
         if span.final > span.first:
             bridge.take(rows[:, : span.final - span.first])
         if span.known == span.final or before_start == hop:

@@ -12,7 +12,7 @@ from engine.errors import LatencyError
 from engine.plan import WindowPlan, smallest_slack_frames
 from streamer.resample import hold_back_frames
 
-__all__ = ["JOIN_FRAMES", "LatencyReport", "StreamTiming", "plan_latency"]
+__all__ = ["JOIN_FRAMES", "LatencyReport", "StreamTiming", "plan_latency", "round_up"]
 
 JOIN_FRAMES = 64
 """Length of every fade between what can be heard: 1.3 ms at 48 kHz, short enough to follow a hit, long enough not to
@@ -217,11 +217,12 @@ def plan_latency(
     if total_frames < smallest.total_frames:
         raise LatencyError(
             f"a latency of {1000 * total_frames / timing.host_rate:.2f} ms is too small: the smallest that works here "
-            f"is latency_s={_round_up(smallest.total_s)}, {smallest}; raise it or shorten the blocks"
+            f"is latency_s={round_up(smallest.total_s)}, {smallest}; raise it or shorten the blocks"
         )
     surplus = total_frames - smallest.total_frames
     return LatencyReport(timing.host_rate, delivery, lookahead, dispatch, compute + surplus, guard, bridge)
 
 
-def _round_up(seconds: float) -> float:
+def round_up(seconds: float) -> float:
+    """Give a latency for a message: rounded up, so that what is told works."""
     return math.ceil(seconds * 1e5) / 1e5

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from engine.errors import ConfigurationError, LatencyError
-from engine.plan import WindowPlan, live_plan
+from engine.plan import WindowPlan, live_plan, smallest_slack_frames
 from engine.spec import ModelSpec
-from streamer.latency import LatencyReport, StreamTiming, plan_latency
+from streamer.latency import LatencyReport, StreamTiming, plan_latency, round_up
 
 __all__ = ["MAX_SAMPLE_RATE", "MIN_SAMPLE_RATE", "Host", "OperatingPoint", "check_compute", "settle"]
 
@@ -145,26 +145,34 @@ def check_compute(
     if not host.realtime or not run_s:
         return None
     typical_s, longest_s = float(np.median(run_s)), max(run_s)
-    budget_s = point.latency.compute_frames / host.sample_rate
     hop_s = point.timing.to_host(point.timing.plan.hop_frames) / host.sample_rate
-    if is_budget_fixed and budget_s < typical_s:
-        missing = math.ceil(longest_s * host.sample_rate) - point.latency.compute_frames
-        needed = replace(point.latency, compute_frames=point.latency.compute_frames + missing)
+    spare = {run: point.latency.slack_frames - _needed_slack(point, host, run) for run in (typical_s, longest_s)}
+    if is_budget_fixed and spare[typical_s] < 0:
+        enough_s = round_up((point.latency.total_frames - spare[longest_s]) / host.sample_rate)
         raise LatencyError(
-            f"latency_s={point.latency.total_s:.6g} leaves {1000 * budget_s:.1f} ms for {name!r}, which takes up to "
-            f"{1000 * longest_s:.1f} ms here: the smallest that works is latency_s={needed.total_s:.6g}"
+            f"a latency of {1000 * point.latency.total_s:.2f} ms is too small for {name!r}, which takes up to "
+            f"{1000 * longest_s:.1f} ms here: the smallest that works is latency_s={enough_s}"
         )
     if typical_s > hop_s:
         return (
             f"{name!r} needs {1000 * typical_s:.1f} ms for a hop of {1000 * hop_s:.1f} ms on this machine: most of the "
             "sound will not be separated; use a lighter model, a longer hop or a faster device"
         )
-    if longest_s > budget_s:
+    if spare[longest_s] < 0:
         return (
-            f"{name!r} took up to {1000 * longest_s:.1f} ms in its warm-up and its budget is {1000 * budget_s:.1f} ms: "
+            f"{name!r} took up to {1000 * longest_s:.1f} ms in its warm-up, more than the latency leaves it: "
             "expect misses, or raise latency_s"
         )
     return None
+
+
+def _needed_slack(point: OperatingPoint, host: Host, run_s: float) -> int:
+    """Frames of dispatch, compute and guard that runs of so many seconds need."""
+    hop = point.timing.to_host(point.timing.plan.hop_frames)
+    run = min(hop, math.ceil(run_s * host.sample_rate))
+    fixed = host.fixed_blocks and not point.timing.is_bridged
+    slack = smallest_slack_frames(hop, run, host.max_block_frames, fixed_blocks=fixed)
+    return slack + point.latency.guard_frames
 
 
 def _check(name: str, value: int, low: int, high: int, remedy: str) -> None:

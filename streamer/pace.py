@@ -35,8 +35,10 @@ class PaceWatch:
         """Take note of a block; gives a warning, once, when a second brought 1.5 seconds of audio."""
         now = self._clock()
         if not 0.0 <= now - self._begin < 1.0:
+            # The block that opens a second was heard before it.
             self._begin, self._frames = now, 0
-        self._frames += frames
+        else:
+            self._frames += frames
         if self._has_spoken or self._frames <= self._limit:
             return None
         self._has_spoken = True

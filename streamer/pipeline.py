@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.denormals import DenormalsAsZero
+from engine.errors import LifecycleError
 from engine.separator import Separator
 from engine.worker import WorkerLike
 from streamer.assembler import Assembler
@@ -57,7 +58,7 @@ class Pipeline:
             residual_index=spec.residual_index,
             channels=host.channels,
             max_block_frames=block,
-            known_frames=latency.total_frames + block,
+            known_frames=latency.total_frames,
             residual_is_modelled=not mixture_consistent and spec.residual in spec.stems,
         )
         self.timeline = Timeline(latency.total_frames, latency.guard_frames)
@@ -165,5 +166,7 @@ class Pipeline:
         while index >= self._first_index and feed.finished < index:
             left = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
             if not self._worker.wait(feed.has_results, left):
+                if left is None:
+                    raise LifecycleError("the worker's thread has ended on an error, see its log: use a new Worker")
                 return
             self._take_results()

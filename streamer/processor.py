@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import ConfigurationError, LatencyError, LifecycleError
+from engine.errors import ConfigurationError, LifecycleError
 from engine.plan import WindowPlan, equal_latency_plans
 from engine.separator import Separator
 from engine.spec import ModelSpec
@@ -196,11 +196,11 @@ class StemProcessor:
             warning = check_compute(
                 self._point, host, self.spec.name, run_s, is_budget_fixed=self._latency_s is not None
             )
-        except LatencyError:
+            if warning is not None:
+                _warn(warning)
+        except BaseException:
             self._pipeline.detach()
             raise
-        if warning is not None:
-            _warn(warning)
         self._state = _State.READY
         return self
 

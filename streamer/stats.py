@@ -117,7 +117,7 @@ def summarise(
         windows=worker.windows,
         primed_windows=worker.primed,
         skipped_windows=worker.skipped,
-        stale_windows=worker.stale,
+        stale_windows=worker.stale + worker.stale_results,
         model_exceptions=worker.exceptions,
         non_finite_outputs=worker.non_finite,
         non_finite_input_samples=non_finite_input_samples,

@@ -29,9 +29,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from engine.errors import LifecycleError
 from engine.separator import Runner, Separator, StateArrays
 from engine.spec import ModelSpec, StateSpec
-from engine.worker import WorkerClient
+from engine.worker import WorkerClient, by_urgency
 from streamer.processor import StemProcessor
 
 __all__ = [
@@ -135,6 +136,7 @@ class ScriptedWorker:
         self.script: Script = script if script is not None else lambda run: Outcome()
         self._clients: list[WorkerClient] = []
         self._runners: dict[int, Runner] = {}
+        self.batch_size = 1
         self._job: _Job | None = None
         self.runs = 0
         """Runs begun."""
@@ -156,10 +158,18 @@ class ScriptedWorker:
         self._begin(self._clock.frames)
 
     def wait(self, until: Callable[[], bool], timeout_s: float | None = None) -> bool:
-        """Finish runs until the condition holds; False if a run hangs or nothing is left to run."""
+        """Finish runs until the condition holds; False if a run hangs.
+
+        Raises
+        ------
+        LifecycleError
+            If nothing is left to run: a real worker would be waited for until the time-out, or forever.
+        """
         while not until():
             if self._job is None:
                 self._begin(self._clock.frames)
+            if self._job is None and timeout_s is None:
+                raise LifecycleError("nothing is left to run: a real worker would be waited for in vain")
             if self._job is None or self._job.ends_at == float("inf"):
                 return False
             self._finish(self._job)
@@ -180,9 +190,7 @@ class ScriptedWorker:
     def _begin(self, frame: int) -> None:
         if self._job is not None:
             return
-        urgent = [(slack, n) for n, c in enumerate(self._clients) if (slack := c.slack_s()) is not None]
-        for _, n in sorted(urgent):
-            client = self._clients[n]
+        for client in by_urgency(self._clients, self.runs):
             runner = self._runners[id(client)]
             if client.load(runner, 0):
                 outcome = self.script(Run(self.runs, frame))
@@ -200,7 +208,7 @@ class ScriptedWorker:
             if job.outcome.fault == "nan":
                 job.runner.stems[0] = np.nan
             job.client.store(job.runner, 0, elapsed_s)
-        except (RuntimeError, FloatingPointError) as error:
+        except Exception as error:
             job.client.fail(error, elapsed_s)
 
 
