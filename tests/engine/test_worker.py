@@ -484,6 +484,23 @@ def test_streams_that_somebody_waits_for_take_turns(attach: Callable[..., None])
     assert log[1:5] in ([1, 2, 1, 2], [2, 1, 2, 1])
 
 
+def test_a_window_that_cannot_be_loaded_after_all_does_not_keep_the_others_from_running(
+    attach: Callable[..., None],
+) -> None:
+    class Elusive(Client):
+        def load(self, runner: Runner, row: int) -> bool:
+            self.due.clear()
+            return False
+
+    worker = Worker()
+    elusive, other = Elusive(IdentitySeparator()), Client(IdentitySeparator())
+    attach(worker, elusive, other)
+    elusive.due.append(0.0)
+    other.due.append(1.0)
+    worker.wake()
+    await_outcomes(worker, [other], 1)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_error_in_the_program_ends_the_thread_and_nobody_waits_for_it_forever() -> None:
     class Broken(Client):

@@ -169,6 +169,24 @@ def test_separation_is_back_within_the_running_job_three_hops_and_the_slack(rate
             np.testing.assert_allclose(stream.levels[back + JOIN_FRAMES :], 1.0, atol=2e-3)
 
 
+@pytest.mark.parametrize("share", [0.05, 0.25, 0.5])
+def test_a_stateful_model_is_back_when_it_has_caught_up_with_its_priming(share: float) -> None:
+    hop, priming = 512, 87
+    run = int(share * hop)
+    stream = Stream(
+        DelaySeparator(hop_frames=hop, priming_frames=priming * hop),
+        lambda run_, run=run: Outcome(run, "raise" if run_.number == 100 else None),
+        frames=400 * hop,
+    )
+    lost = int(np.flatnonzero(stream.levels < 1e-3)[0])
+    back = lost + int(np.flatnonzero(stream.levels[lost:] > 1e-3)[0])
+    # Run 100 is that of window 100, which ends at 101 hops and leaves within a block.
+    failed = 101 * hop + BLOCK + run
+    catching_up = priming * run / (1 - share)
+    assert back + stream.latency <= failed + catching_up + 3 * hop + stream.processor.latency.slack_frames
+    assert np.all(stream.levels[back + JOIN_FRAMES :] == 1.0)
+
+
 def test_one_result_on_time_between_late_ones_does_not_bring_separation_back() -> None:
     # After run 10 every third result is on time; two in a row never are.
     stream = Stream(

@@ -162,6 +162,10 @@ def test_an_out_of_the_wrong_shape_is_refused_before_anything_is_taken() -> None
     for out in (np.zeros((3, 2, 65), np.float32), np.zeros((3, 2, 64)), np.zeros((2, 2, 64), np.float32)):
         with pytest.raises(BlockError, match="out has shape"):
             processor.process(noise(64), out=out)
+    locked = np.zeros((3, 2, 64), np.float32)
+    locked.flags.writeable = False
+    with pytest.raises(BlockError, match="out is read-only"):
+        processor.process(noise(64), out=locked)
     assert processor.stats().blocks == 0
 
 
@@ -319,6 +323,19 @@ def test_live_audio_that_comes_too_fast_warns_once_with_the_remedy() -> None:
             processor.process(noise(512))
     assert len(caught) == 1
     assert "realtime=False" in str(caught[0].message)
+
+
+def test_live_audio_in_blocks_of_seconds_at_its_pace_does_not_warn() -> None:
+    now = [0.0]
+    processor = StemProcessor(
+        IdentitySeparator(), realtime=True, worker=ScriptedWorker(VirtualClock(RATE)), clock=lambda: now[0]
+    )
+    processor.prepare(sample_rate=RATE, channels=2, max_block_frames=2 * RATE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for seconds in (0.8, 0.8, 0.8, 2.0, 2.0, 0.4, 0.4):
+            now[0] += seconds
+            processor.process(noise(int(seconds * RATE)))
 
 
 def test_live_audio_at_its_pace_with_jitter_does_not_warn() -> None:

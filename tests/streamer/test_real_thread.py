@@ -9,7 +9,7 @@ import pytest
 from engine.separator import Separator, StateArrays
 from engine.worker import Worker
 from streamer import StemProcessor
-from streamer.testing import DelaySeparator, IdentitySeparator
+from streamer.testing import DelaySeparator, IdentitySeparator, Outcome, ScriptedWorker, VirtualClock
 
 RATE = 44_100
 BLOCK = 512
@@ -164,6 +164,40 @@ def test_a_fault_is_counted_and_the_sound_goes_on(separator: GatedWindows | Gate
     assert (stats.model_exceptions, stats.non_finite_outputs) == ((1, 0) if fault == "raise" else (0, 1))
     assert np.all(out[0] == 0.25)
     live.processor.release()
+
+
+def test_a_render_goes_on_past_faults_that_meet_its_priming_too() -> None:
+    class Allergic(DelaySeparator):
+        def process(self, windows: np.ndarray, states: StateArrays) -> tuple[np.ndarray, StateArrays]:
+            if (windows == 2.0).any():
+                raise RuntimeError("never that")
+            return super().process(windows, states)
+
+    processor = StemProcessor(Allergic(hop_frames=BLOCK, priming_frames=4 * BLOCK))
+    processor.prepare(sample_rate=RATE, channels=2, max_block_frames=BLOCK)
+    for block in range(60):
+        out = processor.process(2 * ONES if block in (20, 22) else ONES)
+    assert np.all(out[0] == 0.25)
+    assert processor.flush().shape[-1] == processor.latency_frames
+    assert processor.stats().model_exceptions >= 3
+    processor.release()
+
+
+def test_a_fault_of_one_live_stream_costs_another_on_its_worker_nothing() -> None:
+    clock = VirtualClock(RATE)
+    separators = [DelaySeparator(hop_frames=BLOCK, lookahead_frames=512, priming_frames=80 * BLOCK) for _ in range(2)]
+    worker = ScriptedWorker(clock, lambda run: Outcome(60, "raise" if run.number == 101 else None))
+    pair = [StemProcessor(s, realtime=True, worker=worker, clock=clock, latency_s=0.08) for s in separators]
+    for processor in pair:
+        processor.prepare(sample_rate=RATE, channels=2, max_block_frames=BLOCK)
+    for _ in range(400):
+        clock.advance(BLOCK)
+        for processor in pair:
+            processor.process(ONES)
+    stats = [processor.stats() for processor in pair]
+    assert sorted(s.model_exceptions for s in stats) == [0, 1]
+    assert sorted(s.misses > 0 for s in stats) == [False, True]
+    assert all(np.all(processor.process(ONES)[0] == 0.25) for processor in pair)
 
 
 def test_a_reset_while_the_model_runs_lets_nothing_of_the_old_stream_through(
