@@ -22,6 +22,7 @@ from engine.worker import Worker, WorkerLike
 
 __all__ = ["Progress", "ProgressCallback", "SeparationCounters", "separate", "separate_blocks"]
 
+_MAX_RATE = 768_000
 F32 = npt.NDArray[np.float32]
 
 
@@ -172,6 +173,10 @@ def separate_blocks(
         If the model fails.
     """
     spec = separator.spec
+    if not isinstance(sample_rate, int | np.integer) or not 1 <= sample_rate <= _MAX_RATE or sample_rate is True:
+        raise ConfigurationError(
+            f"sample_rate={sample_rate!r} cannot be used: give a whole number from 1 to {_MAX_RATE} Hz"
+        )
     if plan is not None and overlap is not None:
         raise ConfigurationError(f"overlap={overlap} and a plan were given: give one of them")
     if channels not in {1, spec.channels}:

@@ -12,6 +12,7 @@ from engine.errors import ModelError
 __all__ = ["ModelSpec", "StateSpec"]
 
 _CHANNELS = (1, 2)
+_MAX_RATE = 768_000
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,10 @@ class ModelSpec:
             raise ModelError(f"model {self.name!r} is not stateful but lists states: set stateful to true")
 
     def _check_lengths(self) -> None:
-        if self.sample_rate < 1:
-            raise ModelError(f"model {self.name!r} has sample rate {self.sample_rate}: it must be positive")
+        if not 1 <= self.sample_rate <= _MAX_RATE:
+            raise ModelError(
+                f"model {self.name!r} has sample rate {self.sample_rate}: it must be from 1 to {_MAX_RATE} Hz"
+            )
         if self.hop_frames < 1 or self.window_frames < self.hop_frames:
             raise ModelError(
                 f"model {self.name!r} has hop {self.hop_frames} and window {self.window_frames}: "

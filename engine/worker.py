@@ -32,6 +32,7 @@ _TIMED_RUNS = 10
 _TIMED_SECONDS = 0.5
 _CHECK_SECONDS = 1.0
 _EXIT_SECONDS = 5.0
+_MAX_BATCH = 1024
 
 
 class WorkerClient(Protocol):
@@ -96,8 +97,10 @@ class Worker:
     """
 
     def __init__(self, batch_size: int = 1) -> None:
-        if batch_size < 1:
-            raise ConfigurationError(f"batch size {batch_size} is too small: it must be at least 1")
+        if not isinstance(batch_size, int) or not 1 <= batch_size <= _MAX_BATCH:
+            raise ConfigurationError(
+                f"batch size {batch_size!r} cannot be used: give a whole number from 1 to {_MAX_BATCH}"
+            )
         self.batch_size = batch_size
         self._clients: tuple[WorkerClient, ...] = ()
         self._runners: dict[tuple[int, int], tuple[Runner, tuple[float, ...]]] = {}
@@ -152,6 +155,11 @@ class Worker:
 
     def detach(self, client: WorkerClient) -> None:
         """Let a client go; the thread ends with the last one."""
+        if threading.current_thread() is self._thread:
+            # A stream that was dropped may be collected on any thread; this one cannot wait for itself.
+            self._requests.put(lambda: self._dismiss(client))
+            self._tokens.put(None)
+            return
         with self._lifecycle:
             if client not in self._clients:
                 raise LifecycleError("this stream is not attached to the worker: detach it once")

@@ -58,6 +58,8 @@ class BlockInput:
             allowed = f"exactly {self._max_block}" if self._fixed else f"1 to {self._max_block}"
             raise BlockError(f"a block of {frames} frames was given: {allowed} were prepared; call prepare for others")
         expected = (self._stems, self._channels, frames)
+        if out is not None and not isinstance(out, np.ndarray):
+            raise BlockError(f"out is a {type(out).__name__}: it must be an array of shape {expected} and float32")
         if out is not None and (out.shape != expected or out.dtype != np.float32):
             raise BlockError(f"out has shape {out.shape} and type {out.dtype}: it must be {expected} and float32")
         if out is not None and not out.flags.writeable:

@@ -218,8 +218,8 @@ class Feed:
         newest = self.timing.newest_due(self.ring.written - self._origin)
         if newest < stream.next_index:
             return False
-        self._input.convert_before(self.timing.plan.end_of(stream.next_index))
-        if stream.load(self._input.read, runner, row):
+        is_there = self._input.convert_before(self.timing.plan.end_of(stream.next_index))
+        if is_there and stream.load(self._input.read, runner, row):
             return True
         # The input was overwritten while the worker was away: go on with the newest window.
         self._skip_to(max(newest, stream.next_index + 1))

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from engine.ring import FrameRing
 from streamer.latency import StreamTiming
-from streamer.resample import RateBridge
+from streamer.resample import RateBridge, grid_step
 
 __all__ = ["ModelInput"]
 
@@ -56,22 +56,30 @@ class ModelInput:
             self._bridge.restart(0)
             self._position = self._silent_before = self._ring.written
 
-    def convert_before(self, model_end: int) -> None:
-        """See to it that frames before ``model_end`` can be read; the host must have heard what they need."""
+    def convert_before(self, model_end: int) -> bool:
+        """See to it that frames before ``model_end`` can be read; the host must have heard what they need.
+
+        Returns
+        -------
+        bool
+            False if what the host wrote meanwhile has overwritten all of it.
+        """
         bridge = self._bridge
         if bridge is None:
-            return
+            return True
         target = self._timing.heard_for(model_end)
         while bridge.fed < target:
             chunk = self._chunk[:, : min(self._chunk.shape[-1], target - bridge.fed)]
             if not self._host_ring.copy(self._origin + bridge.fed, chunk, origin=self._origin):
-                self._restart(bridge, target - self._host_ring.capacity // 2)
+                if not self._restart(bridge, target):
+                    return False
                 continue
             bridge.feed(chunk)
             while bridge.available > bridge.taken:
                 taken = self._converted[:, : min(self._converted.shape[-1], bridge.available - bridge.taken)]
                 bridge.take(taken)
                 self._ring.append(taken)
+        return True
 
     def read(self, start: int, out: npt.NDArray[np.float32]) -> bool:
         """Copy model frames from ``start`` on into ``out``, shape (model channels, n).
@@ -89,8 +97,18 @@ class ModelInput:
             out[...] = heard
         return whole
 
-    def _restart(self, bridge: RateBridge, host_frame: int) -> None:
-        """Go on converting at ``host_frame`` after input was lost; what came before is silence to the model."""
-        bridge.restart(max(0, host_frame))
+    def _restart(self, bridge: RateBridge, target: int) -> bool:
+        """Go on after input was lost, with what is sure to be there still; before it the model hears silence.
+
+        The host goes on writing, so an eighth of the ring is left to it; the place is one that both axes share.
+        """
+        capacity = self._host_ring.capacity
+        kept = self._host_ring.written - self._origin - capacity + capacity // 8
+        step, _ = grid_step(self._timing.host_rate, self._timing.model_rate)
+        start = -(-max(0, kept, target - capacity // 2) // step) * step
+        if start >= target:
+            return False
+        bridge.restart(start)
         self._position = self._ring.written - bridge.taken
         self._silent_before = self._ring.written
+        return True

@@ -13,7 +13,15 @@ from engine.plan import WindowPlan, live_plan, smallest_slack_frames
 from engine.spec import ModelSpec
 from streamer.latency import LatencyReport, StreamTiming, plan_latency, round_up
 
-__all__ = ["MAX_SAMPLE_RATE", "MIN_SAMPLE_RATE", "Host", "OperatingPoint", "check_compute", "settle"]
+__all__ = [
+    "MAX_SAMPLE_RATE",
+    "MIN_SAMPLE_RATE",
+    "Host",
+    "OperatingPoint",
+    "check_compute",
+    "settle",
+    "smallest_latency_s",
+]
 
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 192_000
 _MAX_BLOCK_FRAMES = 1 << 20
@@ -54,9 +62,9 @@ class Host:
     def check_channels(self, spec: ModelSpec) -> None:
         """Refuse channels that the model does not take."""
         allowed = sorted({1, spec.channels})
-        if self.channels not in allowed:
+        if not isinstance(self.channels, int | np.integer) or self.channels not in allowed or self.channels is True:
             raise ConfigurationError(
-                f"channels={self.channels} is not supported: {spec.name!r} takes "
+                f"channels={self.channels!r} is not supported: {spec.name!r} takes "
                 f"{' or '.join(str(c) for c in allowed)}; mix down before"
             )
 
@@ -148,7 +156,7 @@ def check_compute(
     hop_s = point.timing.to_host(point.timing.plan.hop_frames) / host.sample_rate
     spare = {run: point.latency.slack_frames - _needed_slack(point, host, run) for run in (typical_s, longest_s)}
     if is_budget_fixed and spare[typical_s] < 0:
-        enough_s = round_up((point.latency.total_frames - spare[longest_s]) / host.sample_rate)
+        enough_s = smallest_latency_s(point, host, run_s)
         raise LatencyError(
             f"a latency of {1000 * point.latency.total_s:.2f} ms is too small for {name!r}, which takes up to "
             f"{1000 * longest_s:.1f} ms here: the smallest that works is latency_s={enough_s}"
@@ -166,6 +174,12 @@ def check_compute(
     return None
 
 
+def smallest_latency_s(point: OperatingPoint, host: Host, run_s: Sequence[float]) -> float:
+    """Give the smallest latency that works here, with room for runs twice as long as the longest of the warm-up."""
+    frames = point.latency.total_frames - point.latency.slack_frames + _needed_slack(point, host, 2 * max(run_s))
+    return round_up(frames / host.sample_rate)
+
+
 def _needed_slack(point: OperatingPoint, host: Host, run_s: float) -> int:
     """Frames of dispatch, compute and guard that runs of so many seconds need."""
     hop = point.timing.to_host(point.timing.plan.hop_frames)
@@ -175,8 +189,8 @@ def _needed_slack(point: OperatingPoint, host: Host, run_s: float) -> int:
     return slack + point.latency.guard_frames
 
 
-def _check(name: str, value: int, low: int, high: int, remedy: str) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+def _check(name: str, value: object, low: int, high: int, remedy: str) -> None:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not low <= value <= high:
         raise ConfigurationError(
             f"{name}={value!r} is not supported: give a whole number from {low} to {high} {remedy}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+import weakref
 from collections.abc import Callable
 from enum import Enum
 from types import TracebackType
@@ -13,14 +14,14 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import ConfigurationError, LifecycleError
+from engine.errors import ConfigurationError, LatencyError, LifecycleError
 from engine.plan import WindowPlan, equal_latency_plans
 from engine.separator import Separator
 from engine.spec import ModelSpec
 from engine.worker import Worker, WorkerLike
 from streamer.block_input import BlockInput
 from streamer.latency import LatencyReport
-from streamer.operating_point import Host, check_compute, settle
+from streamer.operating_point import Host, OperatingPoint, check_compute, settle, smallest_latency_s
 from streamer.pace import PaceWatch
 from streamer.pipeline import Pipeline
 from streamer.stats import ProcessorStats
@@ -28,6 +29,7 @@ from streamer.stats import ProcessorStats
 __all__ = ["StemProcessor"]
 
 F32 = npt.NDArray[np.float32]
+_MAX_LATENCY_S = 600.0
 
 
 class _State(Enum):
@@ -85,8 +87,13 @@ class StemProcessor:
         mixture_consistent: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if latency_s is not None and not (math.isfinite(latency_s) and latency_s > 0):
-            raise ConfigurationError(f"latency_s={latency_s} is not a latency: give seconds above 0, or leave it out")
+        if not isinstance(separator, Separator):
+            raise ConfigurationError(f"{separator!r} is not a Separator: use engine.load_separator to get one")
+        if latency_s is not None and not _is_latency(latency_s):
+            raise ConfigurationError(
+                f"latency_s={latency_s!r} is not a latency: give seconds above 0 and up to {_MAX_LATENCY_S:g}, "
+                "or leave it out"
+            )
         if plan is not None and plan.stateful != separator.spec.stateful:
             kinds = ("windowed", "stateful")
             raise ConfigurationError(
@@ -178,8 +185,8 @@ class StemProcessor:
         self.release()
         host = Host(sample_rate, channels, max_block_frames, fixed_blocks, self._realtime)
         self._host = host
-        self._point = settle(self.spec, host, latency_s=self._latency_s, plan=self._given_plan)
         self._worker = Worker() if self._given_worker is None else self._given_worker
+        self._point = self._settle(host)
         self._pipeline = Pipeline(
             self._separator, self._point, host, self._worker, mixture_consistent=self._mixture_consistent
         )
@@ -192,6 +199,9 @@ class StemProcessor:
         self._tail = np.zeros((stems, channels, latency), np.float32)
         self._resets = 0
         run_s = self._pipeline.attach()
+        # A processor that is dropped without release must not keep a thread.
+        self._detach = weakref.finalize(self, self._pipeline.detach)
+        self._detach.atexit = False
         try:
             warning = check_compute(
                 self._point, host, self.spec.name, run_s, is_budget_fixed=self._latency_s is not None
@@ -199,10 +209,28 @@ class StemProcessor:
             if warning is not None:
                 _warn(warning)
         except BaseException:
-            self._pipeline.detach()
+            self._detach()
             raise
         self._state = _State.READY
         return self
+
+    def _settle(self, host: Host) -> OperatingPoint:
+        """Choose the operating point; a refusal names a latency that the model, once measured, can keep."""
+        try:
+            return settle(self.spec, host, latency_s=self._latency_s, plan=self._given_plan)
+        except LatencyError as refusal:
+            if not host.realtime:
+                raise
+            point = settle(self.spec, host, latency_s=None, plan=self._given_plan)
+            pipeline = Pipeline(self._separator, point, host, self._worker, mixture_consistent=True)
+            run_s = pipeline.attach()
+            pipeline.detach()
+            if not run_s:
+                raise
+            raise LatencyError(
+                f"latency_s={self._latency_s:g} is too small: the smallest that works here is "
+                f"latency_s={smallest_latency_s(point, host, run_s)}; raise it or shorten the blocks"
+            ) from refusal
 
     def process(self, block: npt.NDArray[Any], out: F32 | None = None) -> F32:
         """Take a block and give as many frames of stems.
@@ -275,7 +303,7 @@ class StemProcessor:
         if self._state is _State.RELEASED:
             return
         self._state = _State.RELEASED
-        self._pipeline.detach()
+        self._detach()
         del self._pipeline, self._input, self._out, self._tail
 
     @property
@@ -305,5 +333,9 @@ class StemProcessor:
 _REMEDIES = {_State.RELEASED: "call prepare first", _State.FLUSHED: "call reset to start a new stream"}
 
 
+def _is_latency(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds <= _MAX_LATENCY_S
+
+
 def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+    warnings.warn(message, RuntimeWarning, stacklevel=3)

@@ -468,6 +468,12 @@ def test_ten_times_the_length_takes_no_more_memory(model: Separator, overlap: in
     assert long <= 1.05 * short
 
 
+@pytest.mark.parametrize("rate", [float("nan"), "48000", 0, -1, True, 48_000.5, 10**9])
+def test_a_rate_that_is_none_is_refused(rate: Any) -> None:
+    with pytest.raises(ConfigurationError, match="sample_rate="):
+        separate(IdentitySeparator(), np.zeros((2, 100), np.float32), rate)
+
+
 @pytest.mark.parametrize("rate", [8_000, 22_050, 48_000, 96_000, 192_000])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_stems_that_add_up_to_the_input_do_so_at_every_rate(rate: int, channels: int) -> None:

@@ -39,7 +39,7 @@ STATEFUL: dict[str, Any] = {
         ({"residual": "c:d"}, "names a stem 'c:d'"),
         ({"channels": 0}, "has 0 channels: 1 or 2"),
         ({"channels": 3}, "has 3 channels: 1 or 2"),
-        ({"sample_rate": 0}, "sample rate 0: it must be positive"),
+        ({"sample_rate": 0}, "sample rate 0: it must be from 1"),
         ({"hop_frames": 0}, "1 <= hop <= window"),
         ({"hop_frames": 101}, "1 <= hop <= window"),
         ({"lookahead_frames": -1}, "lookahead_frames -1: it must be >= 0"),

@@ -367,7 +367,7 @@ def test_a_model_that_fails_in_its_warm_up_does_not_disturb_the_others(attach: C
 
 
 def test_a_batch_size_below_one_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="batch size 0 is too small"):
+    with pytest.raises(ConfigurationError, match="batch size 0 cannot be used"):
         Worker(0)
 
 

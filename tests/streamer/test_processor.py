@@ -1,5 +1,6 @@
 """The plugin-style contract: life cycle, blocks, flush, reset, rates and channels."""
 
+import gc
 import itertools
 import warnings
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.errors import BlockError, ConfigurationError, LifecycleError
+from engine.errors import BlockError, ConfigurationError, LatencyError, LifecycleError
 from engine.plan import offline_plan, stateful_plan
 from engine.separator import Separator, StateArrays
 from engine.worker import Worker
@@ -269,6 +270,8 @@ def test_a_whole_files_plan_works_in_a_stream_too() -> None:
         ({"sample_rate": 44_100.0}, "give a whole number"),
         ({"channels": 3}, "channels=3 is not supported: 'identity' takes 1 or 2"),
         ({"channels": 0}, "channels=0"),
+        ({"channels": True}, "channels=True"),
+        ({"channels": "2"}, "channels='2'"),
         ({"max_block_frames": 0}, "max_block_frames=0"),
     ],
 )
@@ -278,7 +281,7 @@ def test_settings_that_are_not_allowed_are_named_with_those_that_are(settings_: 
         StemProcessor(IdentitySeparator()).prepare(**{**good, **settings_})
 
 
-@pytest.mark.parametrize("latency_s", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("latency_s", [0.0, -1.0, float("nan"), float("inf"), 1e6, True, "0.1"])
 def test_a_latency_that_is_none_is_refused(latency_s: float) -> None:
     with pytest.raises(ConfigurationError, match="is not a latency"):
         StemProcessor(IdentitySeparator(), latency_s=latency_s)
@@ -323,6 +326,57 @@ def test_live_audio_that_comes_too_fast_warns_once_with_the_remedy() -> None:
             processor.process(noise(512))
     assert len(caught) == 1
     assert "realtime=False" in str(caught[0].message)
+
+
+def test_live_audio_far_too_fast_through_a_bridge_neither_hangs_nor_stays_unseparated() -> None:
+    now = [0.0]
+    separator = DelaySeparator(hop_frames=512, priming_frames=40 * 512)
+    worker = Worker()
+    processor = StemProcessor(separator, realtime=True, worker=worker, clock=lambda: now[0])
+    processor.prepare(sample_rate=48_000, channels=2, max_block_frames=8192)
+    ones = np.ones((2, 8192), np.float32)
+
+    def has_caught_up() -> bool:
+        stats = processor.stats()
+        done = stats.windows - stats.primed_windows + stats.skipped_windows + stats.stale_windows
+        return done >= stats.frames * 44_100 // 48_000 // 512 - 20
+
+    for _ in range(100):
+        now[0] += 8192 / 48_000
+        processor.process(ones)
+    for _ in range(200):
+        now[0] += 8192 / 48_000
+        worker.wait(has_caught_up, 30.0)
+        out = processor.process(ones)
+        if np.abs(out[0] - 0.25).max() < 1e-3:
+            break
+    np.testing.assert_allclose(out[0], 0.25, atol=1e-3)
+    processor.release()
+
+
+def test_a_refusal_in_real_time_names_a_latency_that_the_measured_model_keeps() -> None:
+    for rate, block in ((44_100, 64), (48_000, 512)):
+
+        def prepare(latency_s: float, rate: int = rate, block: int = block) -> StemProcessor:
+            processor = StemProcessor(DelaySeparator(), latency_s=latency_s, realtime=True)
+            return processor.prepare(sample_rate=rate, channels=2, max_block_frames=block)
+
+        with pytest.raises(LatencyError, match="too small") as refusal:
+            prepare(0.001)
+        smallest = float(str(refusal.value).split("is latency_s=")[1].split(";")[0])
+        processor = prepare(smallest)
+        assert processor.latency.compute_frames > 0
+        processor.release()
+
+
+def test_a_processor_that_is_dropped_lets_its_worker_go() -> None:
+    worker = Worker()
+    processor = StemProcessor(IdentitySeparator(), worker=worker)
+    processor.prepare(sample_rate=RATE, channels=2, max_block_frames=64)
+    assert worker.is_running
+    del processor
+    gc.collect()
+    assert not worker.is_running
 
 
 def test_live_audio_in_blocks_of_seconds_at_its_pace_does_not_warn() -> None:
