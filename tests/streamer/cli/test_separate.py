@@ -241,7 +241,7 @@ def test_a_model_that_fails_on_one_file_ends_with_code_4_and_the_others_go_on(tm
         (["--filename", "{title}.{ext}"], "allowed are {track}, {stem}, {ext}"),
         (["--filename", "../{stem}.{ext}"], "leaves the folder"),
         (["--overlap", "0"], "overlap 0 is out of range"),
-        (["--batch-size", "0"], "batch size 0 is too small"),
+        (["--batch-size", "0"], "batch size 0 cannot be used"),
     ],
 )
 def test_a_setting_that_is_not_allowed_ends_with_code_2_before_anything_begins(
