@@ -105,7 +105,8 @@ def _run(separator: Separator, arguments: argparse.Namespace, budget_ms: float, 
         with _burning_python() if burns else nullcontext():
             busy = _busy_s()
             times, misses = _call(processor, _music(arguments.rate), arguments.block, n, block_s)
-            load = (_busy_s() - busy) / (n * block_s * (os.cpu_count() or 1))
+            # The system counts in hundredths of a second, so what is left of a quiet machine may fall below 0.
+            load = max(0.0, (_busy_s() - busy) / (n * block_s * (os.cpu_count() or 1)))
         stats = processor.stats()
     process_s, late_s, empty_s, empty_late_s = times
     lost = np.flatnonzero(empty_late_s > block_s)
