@@ -21,6 +21,7 @@ from streamer.cli.terminal import print_error, print_note, print_result, print_t
 __all__ = ["app", "run"]
 
 _USAGE, _INTERRUPTED = 2, 130
+_SWITCH_INTERVAL_S = 0.0005
 # The usage errors of typer have one home in its older versions and another in its newer ones.
 _USAGE_ERRORS: tuple[type[Exception], ...] = tuple(
     kind for kind in typer.BadParameter.__mro__ if issubclass(kind, Exception) and hasattr(kind, "format_message")
@@ -96,6 +97,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # The process is this program's own: a thread that runs Python then holds up the others for at most this long.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     state: dict[str, Any] = {"debug": False}
     with _clean_warnings():
         return _run(arguments, state)

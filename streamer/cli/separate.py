@@ -145,12 +145,16 @@ def check_outputs(files: Sequence[Path], folder: Path, template: str, stems: Seq
     owners: dict[str, Path] = {}
     for path in inputs:
         for stem in stems:
-            output = stem_path(folder, template, track=path.stem, stem=stem, ext=ext)
+            output = stem_path(folder, template, track=path.stem, stem=stem.lower(), ext=ext)
             place = _place(output)
             if place in places:
                 raise ConfigurationError(
                     f"stem {stem!r} of {str(path)!r} would replace the input {str(places[place])!r}: "
                     "choose another --out or --filename"
+                )
+            if owners.get(place) is path:
+                raise ConfigurationError(
+                    f"all stems of {str(path)!r} would become {str(output)!r}: put {{stem}} into --filename"
                 )
             if owners.setdefault(place, path) is not path:
                 remedy = (

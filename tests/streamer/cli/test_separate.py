@@ -240,6 +240,7 @@ def test_a_model_that_fails_on_one_file_ends_with_code_4_and_the_others_go_on(tm
         (["--ext", "flac", "--float32"], "--float32 does not go with --ext flac"),
         (["--filename", "{title}.{ext}"], "allowed are {track}, {stem}, {ext}"),
         (["--filename", "../{stem}.{ext}"], "leaves the folder"),
+        (["--filename", "{track}.{ext}"], "put {stem} into --filename"),
         (["--overlap", "0"], "overlap 0 is out of range"),
         (["--batch-size", "0"], "batch size 0 cannot be used"),
     ],
