@@ -176,12 +176,15 @@ def test_a_full_disk_fails_one_file_and_leaves_nothing_of_it(tmp_path: Path, son
     assert files_in(tmp_path / "out") == ["short/other.wav", "short/quarter.wav"]
 
 
-def test_ctrl_c_is_one_line_and_leaves_whole_files_only(tmp_path: Path, song: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_is_one_line_and_leaves_whole_files_only(
+    tmp_path: Path, song: Path, number: signal.Signals
+) -> None:
     long = write_noise(tmp_path / "long.wav", 120, rate=8000, channels=1)
     with start_process("separate", song, long, "-o", tmp_path / "out") as process:
         while "long.wav" not in process.stderr.readline():
             assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, rest = process.communicate(timeout=60)
     assert process.returncode == 130
     assert rest.splitlines() == ["interrupted"]
