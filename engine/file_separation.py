@@ -20,7 +20,7 @@ from engine.files.stem_writers import StemWriters
 from engine.offline import ProgressCallback, SeparationCounters, separate_blocks
 from engine.plan import WindowPlan
 from engine.separator import Separator
-from engine.worker import WorkerLike
+from engine.worker_client import WorkerLike
 
 __all__ = ["FileReport", "separate_file"]
 

@@ -18,7 +18,8 @@ from engine.plan import WindowPlan, offline_plan
 from engine.recording import MAX_BLOCK_FRAMES, Recording
 from engine.separator import Separator
 from engine.spec import ModelSpec
-from engine.worker import Worker, WorkerLike
+from engine.worker import Worker
+from engine.worker_client import WorkerLike
 
 __all__ = ["Progress", "ProgressCallback", "SeparationCounters", "separate", "separate_blocks"]
 

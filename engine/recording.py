@@ -12,7 +12,7 @@ from engine.plan import WindowPlan
 from engine.ring import FrameRing
 from engine.separator import Runner, Separator
 from engine.stream import WindowStream
-from engine.worker import WAITING, WorkerLike
+from engine.worker_client import WAITING, WorkerLike
 
 __all__ = ["MAX_BLOCK_FRAMES", "Recording"]
 

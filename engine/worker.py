@@ -8,23 +8,18 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from engine.denormals import DenormalsAsZero
 from engine.errors import ConfigurationError, LifecycleError, ModelError
-from engine.separator import Runner, Separator
+from engine.separator import Runner
+from engine.worker_client import WAITING, WorkerClient, by_urgency
 
-__all__ = ["CATCHING_UP", "WAITING", "Worker", "WorkerClient", "WorkerLike", "by_urgency"]
+__all__ = ["Worker"]
 
 _Answer = TypeVar("_Answer")
-
-WAITING = float("inf")
-"""Slack of a window that somebody waits for: it leaves after every window with a deadline."""
-
-CATCHING_UP = 1e9
-"""Slack of a window that is late or only primes a state: it leaves after every window that can be on time."""
 
 _LOGGER = logging.getLogger("stemstream.worker")
 _WARM_UP_RUNS = 3
@@ -33,51 +28,6 @@ _TIMED_SECONDS = 0.5
 _CHECK_SECONDS = 1.0
 _EXIT_SECONDS = 5.0
 _MAX_BATCH = 1024
-
-
-class WorkerClient(Protocol):
-    """A stream as the worker sees it. Every method is called on the worker's thread."""
-
-    @property
-    def separator(self) -> Separator:
-        """The model; clients with the same one and the same window length share batches."""
-
-    @property
-    def window_frames(self) -> int:
-        """Length of the client's windows."""
-
-    def slack_s(self) -> float | None:
-        """Seconds until the next due window must be ready; None if no window can run now.
-
-        ``CATCHING_UP`` if it is late or only primes, ``WAITING`` if somebody waits for it.
-        """
-
-    def load(self, runner: Runner, row: int) -> bool:
-        """Put the next due window into a row; False if there is none after all."""
-
-    def store(self, runner: Runner, row: int, elapsed_s: float) -> None:
-        """Take the outcome of the window loaded longest ago. An exception from here is passed to ``fail``."""
-
-    def fail(self, error: Exception, elapsed_s: float) -> None:
-        """Hear that the window loaded longest ago has no outcome."""
-
-
-class WorkerLike(Protocol):
-    """What a stream needs of a worker; ``streamer.testing`` has one whose time is scripted."""
-
-    batch_size: int
-
-    def attach(self, client: WorkerClient) -> tuple[float, ...]:
-        """Take a client in and warm its model up; returns the seconds of the timed runs, one window each."""
-
-    def detach(self, client: WorkerClient) -> None:
-        """Let a client go; returns when none of its windows is under way."""
-
-    def wake(self) -> None:
-        """Say that a client may have a due window. Never blocks."""
-
-    def wait(self, until: Callable[[], bool], timeout_s: float | None = None) -> bool:
-        """Block until a condition holds that only the worker can bring about; False on time-out."""
 
 
 class Worker:
@@ -321,17 +271,6 @@ class Worker:
                 client.fail(raised, elapsed)
         with self._progress:
             self._progress.notify_all()
-
-
-def by_urgency(clients: Sequence[WorkerClient], turn: int) -> list[WorkerClient]:
-    """Give the clients with a window to run, the most urgent first; turns break ties, so that each gets its share."""
-    count = len(clients)
-    urgent = [
-        (slack, (n + turn) % count, client)
-        for n, client in enumerate(clients)
-        if (slack := client.slack_s()) is not None
-    ]
-    return [client for _, _, client in sorted(urgent, key=lambda entry: entry[:2])]
 
 
 class _Leave(Exception):

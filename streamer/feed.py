@@ -10,7 +10,7 @@ import numpy.typing as npt
 from engine.ring import FrameRing
 from engine.separator import Runner, Separator
 from engine.stream import WindowStream
-from engine.worker import CATCHING_UP, WAITING
+from engine.worker_client import CATCHING_UP, WAITING
 from streamer.catch_up import window_to_run
 from streamer.host_output import HostOutput, Span
 from streamer.latency import StreamTiming

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from engine.denormals import DenormalsAsZero
 from engine.errors import LifecycleError
 from engine.separator import Separator
-from engine.worker import WorkerLike
+from engine.worker_client import WorkerLike
 from streamer.assembler import Assembler
 from streamer.feed import Feed
 from streamer.operating_point import Host, OperatingPoint

@@ -18,7 +18,8 @@ from engine.errors import ConfigurationError, LatencyError, LifecycleError
 from engine.plan import WindowPlan, equal_latency_plans
 from engine.separator import Separator
 from engine.spec import ModelSpec
-from engine.worker import Worker, WorkerLike
+from engine.worker import Worker
+from engine.worker_client import WorkerLike
 from streamer.block_input import BlockInput
 from streamer.latency import LatencyReport
 from streamer.operating_point import Host, OperatingPoint, check_compute, settle, smallest_latency_s

@@ -32,7 +32,7 @@ import numpy.typing as npt
 from engine.errors import LifecycleError
 from engine.separator import Runner, Separator, StateArrays
 from engine.spec import ModelSpec, StateSpec
-from engine.worker import WorkerClient, by_urgency
+from engine.worker_client import WorkerClient, by_urgency
 from streamer.processor import StemProcessor
 
 __all__ = [

@@ -15,7 +15,8 @@ import pytest
 
 from engine.errors import ConfigurationError, LifecycleError
 from engine.separator import F32, Runner, Separator
-from engine.worker import WAITING, Worker
+from engine.worker import Worker
+from engine.worker_client import WAITING
 from streamer.processor import StemProcessor
 from streamer.testing import IdentitySeparator
 from tests.engine.told_models import Echo, Recording, WholeWindow

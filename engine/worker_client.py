@@ -1,0 +1,72 @@
+"""What a worker and the streams on it expect of each other, and whose window leaves first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from engine.separator import Runner, Separator
+
+__all__ = ["CATCHING_UP", "WAITING", "WorkerClient", "WorkerLike", "by_urgency"]
+
+WAITING = float("inf")
+"""Slack of a window that somebody waits for: it leaves after every window with a deadline."""
+
+CATCHING_UP = 1e9
+"""Slack of a window that is late or only primes a state: it leaves after every window that can be on time."""
+
+
+class WorkerClient(Protocol):
+    """A stream as the worker sees it. Every method is called on the worker's thread."""
+
+    @property
+    def separator(self) -> Separator:
+        """The model; clients with the same one and the same window length share batches."""
+
+    @property
+    def window_frames(self) -> int:
+        """Length of the client's windows."""
+
+    def slack_s(self) -> float | None:
+        """Seconds until the next due window must be ready; None if no window can run now.
+
+        ``CATCHING_UP`` if it is late or only primes, ``WAITING`` if somebody waits for it.
+        """
+
+    def load(self, runner: Runner, row: int) -> bool:
+        """Put the next due window into a row; False if there is none after all."""
+
+    def store(self, runner: Runner, row: int, elapsed_s: float) -> None:
+        """Take the outcome of the window loaded longest ago. An exception from here is passed to ``fail``."""
+
+    def fail(self, error: Exception, elapsed_s: float) -> None:
+        """Hear that the window loaded longest ago has no outcome."""
+
+
+class WorkerLike(Protocol):
+    """What a stream needs of a worker; ``streamer.testing`` has one whose time is scripted."""
+
+    batch_size: int
+
+    def attach(self, client: WorkerClient) -> tuple[float, ...]:
+        """Take a client in and warm its model up; returns the seconds of the timed runs, one window each."""
+
+    def detach(self, client: WorkerClient) -> None:
+        """Let a client go; returns when none of its windows is under way."""
+
+    def wake(self) -> None:
+        """Say that a client may have a due window. Never blocks."""
+
+    def wait(self, until: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        """Block until a condition holds that only the worker can bring about; False on time-out."""
+
+
+def by_urgency(clients: Sequence[WorkerClient], turn: int) -> list[WorkerClient]:
+    """Give the clients with a window to run, the most urgent first; turns break ties, so that each gets its share."""
+    count = len(clients)
+    urgent = [
+        (slack, (n + turn) % count, client)
+        for n, client in enumerate(clients)
+        if (slack := client.slack_s()) is not None
+    ]
+    return [client for _, _, client in sorted(urgent, key=lambda entry: entry[:2])]
