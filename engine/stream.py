@@ -64,6 +64,11 @@ class WindowStream:
         return self._priming_hops
 
     @property
+    def first_delivered(self) -> int:
+        """Window from which on results are delivered; those before it only prime a state."""
+        return self._deliver_from
+
+    @property
     def next_is_delivered(self) -> bool:
         """Whether the next window is more than priming."""
         return self.next_index >= self._deliver_from

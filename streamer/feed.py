@@ -288,7 +288,8 @@ class Feed:
             self._skip_to(index)
 
     def _skip_to(self, index: int) -> None:
-        self.counters.skipped += index - self.stream.next_index
+        # Windows that were to prime a state had been left out, and counted, before.
+        self.counters.skipped += max(0, index - max(self.stream.next_index, self.stream.first_delivered))
         self.stream.start(index)
         self._output.leave_gap()
 
