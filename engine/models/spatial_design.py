@@ -37,12 +37,19 @@ class SpatialDesign:
       level followed through time. A click is wide and new, a held tone narrow and old. This is the median filtering of
       [1]_ with a mean of levels in place of one median and a one-sided follower in place of the other, which makes it
       causal and recursive, as the complementary diffusion of [2]_ is.
+    - *partials*: how far a bin stands out of its neighbours. One that does is a partial of a tone, however new it is;
+      but in the lowest octave, where a narrow peak may be the kick drum too, only the past of the bin itself counts.
+      The level is averaged over a few bins and falls slowly, so that masks do not flicker and attacks are not smeared.
     - *panning and coherence*: ``(mid - side) / (mid + side)`` of smoothed energies, which is one for a centred source
       and zero or less for one that is at one side, out of phase or incoherent; the similarity measure of [3]_.
-    - *register*: fixed curves over frequency for bass and voice.
+    - *register*: smooth curves over frequency for bass and voice.
 
-    The harmonic part of the low register becomes ``bass``, of the centred middle register ``vocals``; the percussive
-    part becomes ``drums`` and the rest ``other``.
+    The harmonic part of the low register becomes ``bass``; of the centred middle register the partials become
+    ``vocals``; the percussive part becomes ``drums`` and the rest ``other``. Both channels share a mask, so that every
+    stem keeps its place in the stereo image.
+
+    The constants were chosen on three excerpts; what each part brings, and what was tried and left, stands in
+    ``docs/results.md``.
 
     Parameters
     ----------
@@ -56,10 +63,18 @@ class SpatialDesign:
         Time constants of the follower that holds the harmonic level, rising and falling.
     neighbourhood_hz : float
         Width of the average over frequency that is the percussive level.
-    sharpness : float
-        Power of the ratio between percussive and harmonic energy; 0.5 compares magnitudes.
     margin : float
-        How far, in nepers of energy, the percussive level must exceed the harmonic one for a mask of one half.
+        How far, in nepers of energy, the percussive level must exceed the harmonic one for a mask of one half, in a bin
+        that is level with its neighbours.
+    registers : tuple of (float, float, float)
+        Frequency in Hz; sharpness there, the power of the ratio between percussive and harmonic energy, where 0.5
+        compares magnitudes; and what a neper by which a bin stands out of its neighbours takes from the percussive
+        logit. Straight lines over the logarithm of frequency between them. Where the second is minus the first, a bin
+        is compared with its own past instead of its neighbours.
+    partial_hz, partial_decay_s : float
+        Width of the average over frequency, and time constant of the fall, of the level that is a partial's.
+    voice_contrast, voice_bias : float
+        Slope over the same nepers, and value at zero, of the logit of the voice's share in what is centred.
     panning_s : float
         Time constant of the mid and side energies.
     bass_hz, voice_low_hz, voice_high_hz : float
@@ -85,11 +100,21 @@ class SpatialDesign:
     attack_s: float = 0.12
     release_s: float = 0.04
     neighbourhood_hz: float = 300.0
-    sharpness: float = 0.5
-    margin: float = 1.5
+    margin: float = 2.5
+    registers: tuple[tuple[float, float, float], ...] = (
+        (50.0, 1.2, -1.2),
+        (160.0, 0.45, 0.3),
+        (500.0, 0.45, 0.6),
+        (1600.0, 0.45, 0.45),
+        (5000.0, 0.45, 0.0),
+    )
+    partial_hz: float = 40.0
+    partial_decay_s: float = 0.03
+    voice_contrast: float = 0.45
+    voice_bias: float = 1.2
     panning_s: float = 0.12
-    bass_hz: float = 220.0
-    voice_low_hz: float = 120.0
+    bass_hz: float = 205.0
+    voice_low_hz: float = 110.0
     voice_high_hz: float = 8000.0
 
     def __post_init__(self) -> None:
@@ -143,7 +168,7 @@ class SpatialDesign:
 
     @property
     def level_leak(self) -> float:
-        """What the harmonic level loses at every hop, in nepers."""
+        """What the followed levels lose at every hop, in nepers."""
         return _LEVEL_LEAK
 
     @property
@@ -169,7 +194,22 @@ class SpatialDesign:
     @property
     def neighbours(self) -> int:
         """Odd number of bins whose mean level is the percussive level."""
-        return 2 * round(self.neighbourhood_hz * self.n_fft / self.sample_rate / 2) + 1
+        return self._odd_bins(self.neighbourhood_hz)
+
+    @property
+    def partial_bins(self) -> int:
+        """Odd number of bins whose mean level is the level of a partial."""
+        return self._odd_bins(self.partial_hz)
+
+    @property
+    def sharpness(self) -> F64:
+        """Power of the ratio between percussive and harmonic energy, shape ``(bins,)``."""
+        return self._over_registers(1)
+
+    @property
+    def partial_weight(self) -> F64:
+        """What standing out of the neighbours takes from the percussive logit, shape ``(bins,)``."""
+        return self._over_registers(2)
 
     @property
     def bass_register(self) -> F64:
@@ -191,6 +231,7 @@ class SpatialDesign:
     def spec(self, name: str = "spatial") -> ModelSpec:
         """Describe the model: one hop in, one hop of every stem out, later by ``n_fft - hop_frames``."""
         past = self.past_frames
+        delay_ms = 1000 * self.n_fft / self.sample_rate
         return ModelSpec(
             name=name,
             sample_rate=self.sample_rate,
@@ -205,11 +246,20 @@ class SpatialDesign:
                 StateSpec("past", (2, past)),
                 StateSpec("tail", (len(self.stems) - 1, 2, past)),
                 StateSpec("harmonic", (self.bins,)),
+                StateSpec("partial", (self.bins,)),
                 StateSpec("energies", (2, self.bins)),
             ),
             residual=self.stems[-1],
-            description="Embedded: no weights; separates by harmonicity, panning and register.",
+            description=f"Embedded, no weights: by harmonicity, panning and register, in {delay_ms:.0f} ms.",
         )
+
+    def _odd_bins(self, width_hz: float) -> int:
+        return 2 * round(width_hz * self.n_fft / self.sample_rate / 2) + 1
+
+    def _over_registers(self, column: int) -> F64:
+        table = np.array(self.registers, np.float64)
+        frequencies = np.maximum(self._frequencies(), table[0, 0])
+        return np.interp(np.log(frequencies), np.log(table[:, 0]), table[:, column])
 
     def _root_hann(self) -> F64:
         return np.sin(np.pi * np.arange(self.n_fft) / self.n_fft)

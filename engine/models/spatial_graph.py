@@ -1,4 +1,4 @@
-"""Generate ``spatial.onnx``: the embedded separator as one small graph, run once a hop without Python in between.
+"""Generate ``spatial.onnx`` and ``spatial_low.onnx``: one small graph, run once a hop without Python in between.
 
 Run ``python -m engine.models.spatial_graph`` after a change here or in the design; it needs the ``onnx`` package.
 
@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 from engine.models.spatial_design import SpatialDesign
 from engine.models.spatial_transform import GraphBuilder, add_forward, add_inverse
 
-__all__ = ["build_graph", "main"]
+__all__ = ["SHIPPED", "build_graph", "main"]
 
 # Read by every ONNX Runtime that the project supports.
 _OPSET = 17
@@ -46,7 +46,7 @@ def _energies(b: GraphBuilder, spectrum: str, n_fft: int) -> str:
 
 def _masks(b: GraphBuilder, energies_now: str, design: SpatialDesign) -> str:
     """Masks of vocals, drums and bass, (batch, 3, bins), and the states that follow."""
-    bins, neighbours = design.bins, design.neighbours
+    bins = design.bins
     total = b.op("ReduceSum", [energies_now, b.integers(1)], "total", keepdims=1)
     ratio = b.op("Mul", [total, b.constant("per_floor", 1.0 / design.energy_floor)], "ratio")
     level = b.op("Log", [b.op("Add", [ratio, b.constant("one", 1.0)], "ratio_above_one")], "level")
@@ -59,11 +59,19 @@ def _masks(b: GraphBuilder, energies_now: str, design: SpatialDesign) -> str:
     held = b.op("Relu", [moved], "held")
     b.reshape(held, "next_harmonic", -1, bins)
 
-    pool = {"kernel_shape": [neighbours], "pads": [neighbours // 2] * 2, "count_include_pad": 0}
-    wide = b.op("AveragePool", [level], "wide", **pool)
+    wide = _mean_of_neighbours(b, level, design.neighbours, "wide")
+    narrow = _mean_of_neighbours(b, level, design.partial_bins, "narrow")
+    fallen = b.op("Relu", [b.op("Sub", [b.reshape("partial", "partial_row", -1, 1, bins), narrow], "fall")], "fallen")
+    decay = b.constant("partial_decay", 1.0 - design.smoothing(design.partial_decay_s))
+    falling = b.op("Add", [narrow, b.op("Mul", [fallen, decay], "falling")], "partial_before_leak")
+    partial = b.op("Relu", [b.op("Sub", [falling, "level_leak"], "partial_leaked")], "partial_now")
+    b.reshape(partial, "next_partial", -1, bins)
+    standing_out = b.op("Sub", [partial, wide], "standing_out")
+
     over = b.op("Sub", [b.op("Sub", [wide, held], "over"), b.constant("margin", design.margin)], "over_margin")
-    logit = b.op("Mul", [over, b.constant("sharpness", design.sharpness)], "logit")
-    percussive = b.op("Sigmoid", [logit], "percussive")
+    sharp = b.op("Mul", [over, b.constant("sharpness", design.sharpness)], "sharp")
+    against = b.op("Mul", [standing_out, b.constant("partial_weight", design.partial_weight)], "against")
+    percussive = b.op("Sigmoid", [b.op("Sub", [sharp, against], "logit")], "percussive")
     tonal = b.op("Sub", ["one", percussive], "tonal")
 
     weight = design.smoothing(design.panning_s)
@@ -78,10 +86,20 @@ def _masks(b: GraphBuilder, energies_now: str, design: SpatialDesign) -> str:
     sums = b.op("Add", [b.op("Add", [mid, side], "mid_and_side"), floor], "mid_and_side_floor")
     centred = b.op("Div", [towards, sums], "centred")
 
-    tonal_centred = b.op("Mul", [tonal, centred], "tonal_centred")
-    vocals = b.op("Mul", [tonal_centred, b.constant("voice_register", design.voice_register)], "vocals_mask")
+    contrast = b.op("Mul", [standing_out, b.constant("voice_contrast", design.voice_contrast)], "contrast")
+    voiced = b.op("Sigmoid", [b.op("Add", [contrast, b.constant("voice_bias", design.voice_bias)], "voice")], "voiced")
+    centred_voice = b.op("Mul", [b.op("Mul", [tonal, centred], "tonal_centred"), voiced], "centred_voice")
+    vocals = b.op("Mul", [centred_voice, b.constant("voice_register", design.voice_register)], "vocals_mask")
     bass = b.op("Mul", [tonal, b.constant("bass_register", design.bass_register)], "bass_mask")
     return b.op("Concat", [vocals, percussive, bass], "masks", axis=1)
+
+
+def _mean_of_neighbours(b: GraphBuilder, level: str, count: int, name: str) -> str:
+    """Mean over ``count`` bins around each one; at the edges over those that exist."""
+    if count == 1:
+        return level
+    pool = {"kernel_shape": [count], "pads": [count // 2] * 2, "count_include_pad": 0}
+    return b.op("AveragePool", [level], name, **pool)
 
 
 def build_graph(design: SpatialDesign, name: str = "spatial") -> onnx.ModelProto:
@@ -163,10 +181,18 @@ def build_graph(design: SpatialDesign, name: str = "spatial") -> onnx.ModelProto
     return model
 
 
+SHIPPED = {
+    "spatial.onnx": ("spatial", SpatialDesign()),
+    "spatial_low.onnx": ("spatial-low", SpatialDesign(n_fft=1024, hop_frames=256)),
+}
+"""Name and design of each file beside this module."""
+
+
 def main() -> None:
-    """Write ``spatial.onnx`` beside this module."""
-    path = Path(__file__).with_name("spatial.onnx")
-    path.write_bytes(build_graph(SpatialDesign()).SerializeToString(deterministic=True))
+    """Write the shipped files beside this module."""
+    for file, (name, design) in SHIPPED.items():
+        model = build_graph(design, name)
+        Path(__file__).with_name(file).write_bytes(model.SerializeToString(deterministic=True))
 
 
 if __name__ == "__main__":

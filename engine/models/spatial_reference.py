@@ -34,6 +34,8 @@ class SpatialReference(Separator):
         self._synthesis = self.design.synthesis_window
         self._bass = self.design.bass_register
         self._voice = self.design.voice_register
+        self._sharpness = self.design.sharpness
+        self._partial_weight = self.design.partial_weight
 
     def process(self, windows: F32, states: StateArrays) -> tuple[F32, StateArrays]:
         """Separate one hop of each stream.
@@ -42,8 +44,9 @@ class SpatialReference(Separator):
         ----------
         windows : ndarray of float32, shape (batch, 2, hop_frames)
         states : tuple of ndarray of float32
-            ``past`` (batch, 2, n_fft - hop), ``tail`` (batch, 3, 2, n_fft - hop), ``harmonic`` (batch, bins) and
-            ``energies`` (batch, 2, bins), those of mid and side; zeros are silence before the start.
+            ``past`` (batch, 2, n_fft - hop), ``tail`` (batch, 3, 2, n_fft - hop), ``harmonic`` and
+            ``partial`` (batch, bins) and ``energies`` (batch, 2, bins), those of mid and side; zeros are silence before
+            the start.
 
         Returns
         -------
@@ -53,14 +56,14 @@ class SpatialReference(Separator):
         """
         design = self.design
         hop = design.hop_frames
-        past, tail, harmonic, energies = states
+        past, tail, *following = states
         frame = np.concatenate((past, windows), axis=2)
         delayed = frame[:, :, :hop]
         magnitude = np.abs(frame)
         audible = (magnitude >= np.float32(design.quietest)) & (magnitude <= np.float32(design.loudest))
         spectrum = np.fft.rfft(np.where(audible, frame, 0.0) * self._analysis)
 
-        masks, following = self.masks(spectrum, harmonic, energies)
+        masks, following = self.masks(spectrum, *following)
         separated = np.fft.irfft(masks[:, :, None] * spectrum[:, None]) * self._synthesis
         separated[..., : design.past_frames] += tail
         ready = separated[..., :hop].astype(np.float32)
@@ -73,14 +76,15 @@ class SpatialReference(Separator):
         self,
         spectrum: npt.NDArray[np.complex128],
         harmonic: npt.NDArray[Any],
+        partial: npt.NDArray[Any],
         energies: npt.NDArray[Any],
-    ) -> tuple[F64, tuple[F64, F64]]:
+    ) -> tuple[F64, tuple[F64, F64, F64]]:
         """Masks of vocals, drums and bass for one transform; ``other`` has what they leave of one.
 
         Parameters
         ----------
         spectrum : ndarray of complex, shape (batch, 2, bins)
-        harmonic : ndarray, shape (batch, bins)
+        harmonic, partial : ndarray, shape (batch, bins)
         energies : ndarray, shape (batch, 2, bins)
             The states before this hop.
 
@@ -89,7 +93,7 @@ class SpatialReference(Separator):
         masks : ndarray of float64, shape (batch, 3, bins)
             Each in [0, 1], and so is their sum.
         states : tuple of ndarray of float64
-            ``harmonic`` and ``energies`` after this hop.
+            ``harmonic``, ``partial`` and ``energies`` after this hop.
         """
         design = self.design
         left, right = spectrum[:, 0], spectrum[:, 1]
@@ -99,8 +103,12 @@ class SpatialReference(Separator):
         change = level - harmonic
         speed = np.where(change > 0.0, design.smoothing(design.attack_s), design.smoothing(design.release_s))
         held = np.maximum(harmonic + speed * change - design.level_leak, 0.0)
-        logit = design.sharpness * (_mean_of_neighbours(level, design.neighbours) - held - design.margin)
-        percussive = 1.0 / (1.0 + np.exp(-logit))
+        wide = _mean_of_neighbours(level, design.neighbours)
+        narrow = _mean_of_neighbours(level, design.partial_bins)
+        falling = np.maximum(partial - narrow, 0.0) * (1.0 - design.smoothing(design.partial_decay_s))
+        narrow = np.maximum(narrow + falling - design.level_leak, 0.0)
+        standing_out = narrow - wide
+        percussive = _sigmoid(self._sharpness * (wide - held - design.margin) - self._partial_weight * standing_out)
 
         weight = design.smoothing(design.panning_s)
         smooth = np.maximum(energies + weight * (now - energies) - design.energy_leak, 0.0)
@@ -108,8 +116,13 @@ class SpatialReference(Separator):
         centred = np.maximum(mid - side, 0.0) / (mid + side + design.energy_floor)
 
         tonal = 1.0 - percussive
-        masks = np.stack((tonal * self._voice * centred, percussive, tonal * self._bass), axis=1)
-        return masks, (held, smooth)
+        voiced = _sigmoid(design.voice_contrast * standing_out + design.voice_bias)
+        masks = np.stack((tonal * self._voice * centred * voiced, percussive, tonal * self._bass), axis=1)
+        return masks, (held, narrow, smooth)
+
+
+def _sigmoid(logit: F64) -> F64:
+    return 1.0 / (1.0 + np.exp(-logit))
 
 
 def _mean_of_neighbours(values: F64, count: int) -> F64:
