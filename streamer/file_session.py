@@ -66,6 +66,8 @@ class SessionReport:
     stats : ProcessorStats
     process_s : tuple of float
         Time that the processor took for each block.
+    missed_blocks : tuple of int
+        Indices of the blocks for which no final result was there in time.
     longest_lag_s : float
         How late the latest block came; 0 where nothing was due at any time.
     """
@@ -79,14 +81,20 @@ class SessionReport:
     latency: LatencyReport
     stats: ProcessorStats
     process_s: tuple[float, ...]
+    missed_blocks: tuple[int, ...]
     longest_lag_s: float
+
+    @property
+    def block_s(self) -> float:
+        """Length of a block, which is the time that the processor may take for one."""
+        return self.block_frames / self.sample_rate
 
     def process_percentile_s(self, percent: float) -> float:
         """Give a percentile of ``process_s``; 0 where there was no block."""
         return float(np.percentile(self.process_s, percent)) if self.process_s else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but the list of single times, for a JSON report."""
+        """Everything but the lists of single blocks, for a JSON report."""
         return {
             "sample_rate": self.sample_rate,
             "channels": self.channels,
@@ -151,6 +159,7 @@ def run_file_session(
     """
     clock = WallClock() if clock is None else clock
     process_s: list[float] = []
+    missed_blocks: list[int] = []
     heard, longest_lag = 0, 0.0
     # Promising the block length saves latency, which nobody hears of a processor that waits.
     processor.prepare(
@@ -168,9 +177,11 @@ def run_file_session(
                 clock.sleep_until(due)
                 longest_lag = max(longest_lag, clock.now() - due)
             heard += block.shape[1]
-            started = clock.now()
+            misses, started = processor.misses, clock.now()
             stems = processor.process(_filled_up(block, block_frames) if processor.is_realtime else block)
             process_s.append(clock.now() - started)
+            if processor.misses > misses:
+                missed_blocks.append(len(process_s) - 1)
             aligned.take(stems, heard)
             if progress is not None:
                 progress(_progress(heard, frames, clock.now() - begin))
@@ -185,6 +196,7 @@ def run_file_session(
             latency=processor.latency,
             stats=processor.stats(),
             process_s=tuple(process_s),
+            missed_blocks=tuple(missed_blocks),
             longest_lag_s=longest_lag,
         )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import OutputError
 
-__all__ = ["PartFile"]
+__all__ = ["PartFile", "whole_file", "write_whole"]
 
 
 class PartFile:
@@ -22,6 +23,8 @@ class PartFile:
     ----------
     target : Path
         Its folder is made if it is missing.
+    option : str
+        The command's option that names it, for an error's remedy.
 
     Attributes
     ----------
@@ -36,7 +39,7 @@ class PartFile:
         If the target is a folder, or its folder or the part file cannot be made.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, *, option: str = "--out") -> None:
         self._target = target
         self._part = target.with_name(target.name + ".part")
         self.error: OSError | None = None
@@ -47,14 +50,14 @@ class PartFile:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(
-                f"folder {str(target.parent)!r} cannot be made ({error.strerror}): choose another with --out"
+                f"folder {str(target.parent)!r} cannot be made ({error.strerror}): choose another with {option}"
             ) from error
         self._existed = target.exists()
         try:
             self._raw = _open_raw(self._part)
         except OSError as error:
             raise OutputError(
-                f"{str(self._part)!r} cannot be written ({error.strerror}): choose another folder with --out"
+                f"{str(self._part)!r} cannot be written ({error.strerror}): choose another folder with {option}"
             ) from error
 
     def write(self, data: bytes) -> int:
@@ -104,6 +107,44 @@ class PartFile:
             self._raw.close()
         with suppress(OSError):
             self._part.unlink()
+
+
+@contextmanager
+def whole_file(path: Path, *, option: str = "--out") -> Iterator[PartFile]:
+    """Give a file to write to: it appears at the end, and not at all after an exception or a failed write.
+
+    That its place can be written to is found out at the beginning.
+
+    Raises
+    ------
+    OutputError
+        As `PartFile` does, and at the end if anything could not be written.
+    """
+    part = PartFile(path, option=option)
+    try:
+        yield part
+        _finish(part, path)
+    except BaseException:
+        part.discard()
+        raise
+
+
+def write_whole(path: Path, text: str, *, option: str = "--out") -> None:
+    """Write a text file that appears whole or not at all; raises as `whole_file` does."""
+    with whole_file(path, option=option) as part:
+        part.write(text.encode())
+
+
+def _finish(part: PartFile, path: Path) -> None:
+    try:
+        if part.error is not None:
+            raise part.error
+        part.sync()
+        part.place()
+    except OSError as error:
+        raise OutputError(
+            f"{str(path)!r} cannot be written ({error.strerror}): check the folder and the disk"
+        ) from error
 
 
 def _open_raw(path: Path) -> io.FileIO:

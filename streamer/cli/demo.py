@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json as jsonlib
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.errors import LatencyError, OutputError
+from engine.errors import LatencyError
 from streamer.cli.options import Debug, Json, LatencyMs, Pace, PaceOption, latency_s, named_latency_error
 from streamer.cli.summary import summary_lines
 from streamer.cli.terminal import print_json, print_note, print_result, watched_progress
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from streamer.file_session import SessionReport
+    from streamer.report import Recording
     from streamer.song import Song
+
+    F32 = npt.NDArray[np.float32]
 
 __all__ = ["demo"]
 
@@ -39,36 +46,44 @@ def demo(
 ) -> int:
     """Compose a song and separate it while it plays; needs no music, no device and no network.
 
-    Writes to DIR: the stems, mixture.wav, the song's own stems in true/, and report.json with every block's time.
+    Writes to DIR: the stems, mixture.wav, the song's own stems in true/, report.json with every block's time, and
+    report.html, in which it can be seen and heard.
     """
     print_note("composing a song")
+    from engine.files.part_file import write_whole
+    from streamer.report import report_contents, report_page
     from streamer.song import compose_song
 
     song = compose_song(seconds, sample_rate=_SAMPLE_RATE, seed=seed)
-    report, files = _separate_live(song, out, pace, latency_ms)
-    result = _result(report, files, seed=seed, seconds=seconds)
-    written = out / "report.json"
-    _write_whole(written, jsonlib.dumps({**result, "process_s": report.process_s}, indent=1) + "\n")
+    report, recording, files = _separate_live(song, out, pace, latency_ms)
+    result = _result(report, recording, files, seed=seed, seconds=seconds)
+    written, page = out / "report.json", out / "report.html"
+    lists = {"process_s": report.process_s, "missed_blocks": report.missed_blocks}
+    write_whole(written, jsonlib.dumps({**result, **lists}, indent=1) + "\n")
+    facts = {name: result[name] for name in ("model", "machine", "versions")}
+    write_whole(page, report_page(report_contents(report, recording, title=f"Demo song, seed {seed}", **facts)))
     if json:
-        print_json({**result, "report": str(written)})
+        print_json({**result, "report": str(written), "report_html": str(page)})
         return 0
     for line in summary_lines(report):
         print_result(line)
     names = [Path(path).name for kind in ("stems", "mixture") for path in files[kind].values()]
     print_result(f"files     {out}: {', '.join(names)}, {written.name}")
     print_result(f"          {out / _TRUE_STEMS}: the stems that the song was made of")
+    print_result(f"report    {page}: open it in a browser, to see and to hear it")
     print_result("next      stemstream separate YOUR_SONG.flac -o stems")
     return 0
 
 
 def _separate_live(
     song: Song, out: Path, pace: Pace, latency_ms: float | None
-) -> tuple[SessionReport, dict[str, dict[str, str]]]:
+) -> tuple[SessionReport, Recording, dict[str, dict[str, str]]]:
     """Stream the song and write all audio; it appears together or not at all."""
     from engine.files.stem_writers import StemWriters
     from engine.registry import load_separator
     from streamer.file_session import run_file_session
     from streamer.processor import StemProcessor
+    from streamer.report import ReportRecorder
 
     channels, frames = song.mixture.shape
     with ExitStack() as stack:
@@ -89,30 +104,42 @@ def _separate_live(
         for stem, audio in song.stems.items():
             writers["true_stems"].writers[stem].write(audio)
         writers["mixture"].write(song.mixture[None])
-        progress = stack.enter_context(watched_progress("separating it while it plays"))
-        try:
-            report = run_file_session(
-                processor,
-                (song.mixture[:, start : start + _BLOCK_FRAMES] for start in range(0, frames, _BLOCK_FRAMES)),
-                sample_rate=song.sample_rate,
-                channels=channels,
-                block_frames=_BLOCK_FRAMES,
-                frames=frames,
-                sink=writers["stems"].write,
-                progress=progress,
-            )
-        except LatencyError as error:
-            raise named_latency_error(latency_ms, error) from error
-    return report, files
+        recorder = stack.enter_context(ReportRecorder(processor.stems, song.sample_rate, channels, truth=song.stems))
+
+        def keep(stems: F32) -> None:
+            writers["stems"].write(stems)
+            recorder.take(stems)
+
+        blocks = (song.mixture[:, start : start + _BLOCK_FRAMES] for start in range(0, frames, _BLOCK_FRAMES))
+        with watched_progress("separating it while it plays") as progress:
+            try:
+                report = run_file_session(
+                    processor,
+                    recorder.hear(blocks),
+                    sample_rate=song.sample_rate,
+                    channels=channels,
+                    block_frames=_BLOCK_FRAMES,
+                    frames=frames,
+                    sink=keep,
+                    progress=progress,
+                )
+            except LatencyError as error:
+                raise named_latency_error(latency_ms, error) from error
+        print_note("making the report")
+        recording = recorder.finish()
+    return report, recording, files
 
 
-def _result(report: SessionReport, files: dict[str, dict[str, str]], *, seed: int, seconds: float) -> dict[str, Any]:
+def _result(
+    report: SessionReport, recording: Recording, files: dict[str, dict[str, str]], *, seed: int, seconds: float
+) -> dict[str, Any]:
     from streamer.cli.machine import describe_machine, installed_versions
 
     return {
         "song": {"seed": seed, "seconds": seconds},
         "model": _MODEL,
         **report.as_dict(),
+        "scores": {stem: _finite(scores.as_dict()) for stem, scores in recording.scores.items()},
         "stems": files["stems"],
         "true_stems": files["true_stems"],
         "mixture": files["mixture"]["mixture"],
@@ -121,21 +148,6 @@ def _result(report: SessionReport, files: dict[str, dict[str, str]], *, seed: in
     }
 
 
-def _write_whole(path: Path, text: str) -> None:
-    from engine.files.part_file import PartFile
-
-    part = PartFile(path)
-    try:
-        part.write(text.encode())
-        if part.error is not None:
-            raise part.error
-        part.sync()
-        part.place()
-    except OSError as error:
-        part.discard()
-        raise OutputError(
-            f"{str(path)!r} cannot be written ({error.strerror}): check the folder and the disk"
-        ) from error
-    except BaseException:
-        part.discard()
-        raise
+def _finite(scores: dict[str, float]) -> dict[str, float | None]:
+    # JSON has no infinity, and a stem that is silent in a short song has no score at all.
+    return {name: round(value, 3) if math.isfinite(value) else None for name, value in scores.items()}

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.errors import LatencyError
+from engine.errors import ConfigurationError, LatencyError
 from streamer.cli.options import Debug, Json, LatencyMs, Model, Pace, PaceOption, latency_s, named_latency_error
 from streamer.cli.summary import summary_lines
-from streamer.cli.terminal import print_error, print_json, print_result, watched_progress
+from streamer.cli.terminal import print_error, print_json, print_note, print_result, watched_progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from streamer.file_session import SessionReport, Sink
+    from streamer.report import Recording
+
+    F32 = npt.NDArray[np.float32]
 
 __all__ = ["play"]
 
 _NO_DEVICE = 3
+_PAGES = (".html", ".htm")
 
 
 def play(
@@ -28,6 +38,10 @@ def play(
         Path | None,
         typer.Option("--save", metavar="DIR", help="Write the stems to DIR/TRACK/STEM.wav, at FILE's rate and length."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="PAGE.html", help="Write a page in which it can be seen and heard."),
+    ] = None,
     model: Model = "spatial",
     pace: PaceOption = Pace.REALTIME,
     latency_ms: LatencyMs = None,
@@ -39,17 +53,21 @@ def play(
 ) -> int:
     """Separate a file on the live path, as it would be heard, and tell how well that went.
 
-    Nothing is written unless --save is given; the files appear whole, after the last frame.
+    Nothing is written unless --save or --report is given; the files appear whole, after the last frame.
     """
     if output != "none":
         print_error(f"--output {output!r}: this version has no audio device output; use --output none")
         return _NO_DEVICE
+    if report is not None and report.suffix.lower() not in _PAGES:
+        raise ConfigurationError(f"--report {str(report)!r} ends in {report.suffix!r}: allowed are {', '.join(_PAGES)}")
+    from engine.files.part_file import whole_file
     from engine.files.reader import AudioReader
     from engine.files.stem_path import stem_path
     from engine.files.stem_writers import StemWriters
     from engine.registry import load_separator
     from streamer.file_session import run_file_session
     from streamer.processor import StemProcessor
+    from streamer.report import ReportRecorder
 
     saved: dict[str, str] = {}
     with ExitStack() as stack:
@@ -58,33 +76,69 @@ def play(
         stack.callback(separator.release)
         processor = StemProcessor(separator, latency_s=latency_s(latency_ms), realtime=pace is Pace.REALTIME)
         blocks = reader.blocks(block_frames)
-        sink = None
+        sinks: list[Sink] = []
         if save is not None:
             paths = {s: stem_path(save, track=file.stem, stem=s.lower(), ext="wav") for s in processor.stems}
             writers = StemWriters(paths, reader.sample_rate, reader.channels, frames_hint=reader.frames)
-            sink = stack.enter_context(writers).write
+            sinks.append(stack.enter_context(writers).write)
             saved = {stem: str(path) for stem, path in paths.items()}
-        progress = stack.enter_context(watched_progress(f"playing {file}"))
-        try:
-            report = run_file_session(
-                processor,
-                blocks,
-                sample_rate=reader.sample_rate,
-                channels=reader.channels,
-                block_frames=block_frames,
-                frames=reader.frames,
-                sink=sink,
-                progress=progress,
-            )
-        except LatencyError as error:
-            raise named_latency_error(latency_ms, error) from error
+        if report is not None:
+            # Opened before the music, so that a place that cannot be written to is told at once.
+            page = stack.enter_context(whole_file(report, option="--report"))
+            recorder = stack.enter_context(ReportRecorder(processor.stems, reader.sample_rate, reader.channels))
+            blocks = recorder.hear(blocks)
+            sinks.append(recorder.take)
+        with watched_progress(f"playing {file}") as progress:
+            try:
+                session = run_file_session(
+                    processor,
+                    blocks,
+                    sample_rate=reader.sample_rate,
+                    channels=reader.channels,
+                    block_frames=block_frames,
+                    frames=reader.frames,
+                    sink=_all_of(sinks),
+                    progress=progress,
+                )
+            except LatencyError as error:
+                raise named_latency_error(latency_ms, error) from error
+        if report is not None:
+            print_note("making the report")
+            page.write(_page(session, recorder.finish(), title=file.name, model=separator.spec.name).encode())
     if json:
         print_json(
-            {"input": str(file), "output": output, "model": separator.spec.name, **report.as_dict(), "saved": saved}
+            {
+                "input": str(file),
+                "output": output,
+                "model": separator.spec.name,
+                **session.as_dict(),
+                "saved": saved,
+                "report_html": None if report is None else str(report),
+            }
         )
         return 0
-    for line in summary_lines(report):
+    for line in summary_lines(session):
         print_result(line)
+    if report is not None:
+        print_result(f"report    {report}")
     for path in saved.values():
         print_result(path)
     return 0
+
+
+def _all_of(sinks: list[Sink]) -> Sink:
+    def take(stems: F32) -> None:
+        for sink in sinks:
+            sink(stems)
+
+    return take
+
+
+def _page(session: SessionReport, recording: Recording, *, title: str, model: str) -> str:
+    from streamer.cli.machine import describe_machine, installed_versions
+    from streamer.report import report_contents, report_page
+
+    machine, versions = describe_machine(), installed_versions()
+    return report_page(
+        report_contents(session, recording, title=title, model=model, machine=machine, versions=versions)
+    )

@@ -14,7 +14,7 @@ def summary_lines(report: SessionReport) -> list[str]:
     """Say what a user asks first: the latency and what it is made of, misses, coverage, and time to spare."""
     stats = report.stats
     p50, p99, longest = (1000 * report.process_percentile_s(percent) for percent in (50, 99, 100))
-    block_ms = 1000 * report.block_frames / report.sample_rate
+    block_ms = 1000 * report.block_s
     lines = [
         f"latency   {report.latency}",
         f"misses    {stats.misses} of {stats.blocks} blocks",

@@ -142,6 +142,27 @@ def test_the_time_of_every_block_is_reported() -> None:
     assert report.as_dict()["process_ms"]["max"] == pytest.approx(1000 * 0.5 * BLOCK_S)
 
 
+def test_missed_blocks_are_named() -> None:
+    class Counting(Watched):
+        misses = property(lambda self: sum(block in (1, 2, 5) for block in range(len(self.moments))))
+
+    report = play(Counting(clock := ScriptedClock(), []), noise(7 * BLOCK), clock=clock)
+    assert report.missed_blocks == (1, 2, 5)
+    assert report.block_s == pytest.approx(BLOCK_S)
+
+
+def test_a_model_that_stands_still_misses_the_blocks_that_are_counted() -> None:
+    class Stuck(Halves):
+        def process(self, windows: F32, states: StateArrays) -> tuple[F32, StateArrays]:
+            if windows.any():
+                raise RuntimeError("stuck")
+            return super().process(windows, states)
+
+    report = play(StemProcessor(Stuck(), realtime=True), noise(40 * BLOCK), clock=ScriptedClock())
+    assert 0 < len(report.missed_blocks) == report.stats.misses
+    assert max(report.missed_blocks) == 39
+
+
 def test_progress_says_how_far_and_how_long_yet() -> None:
     clock = ScriptedClock()
     told: list[Progress] = []

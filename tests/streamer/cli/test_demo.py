@@ -13,7 +13,13 @@ from tests.streamer.cli.conftest import Command, files_in, run_process
 
 STEMS = ("bass", "drums", "other", "vocals")
 FILES = sorted(
-    ["mixture.wav", "report.json", *(f"{stem}.wav" for stem in STEMS), *(f"true/{stem}.wav" for stem in STEMS)]
+    [
+        "mixture.wav",
+        "report.html",
+        "report.json",
+        *(f"{stem}.wav" for stem in STEMS),
+        *(f"true/{stem}.wav" for stem in STEMS),
+    ]
 )
 
 
@@ -24,7 +30,9 @@ def test_it_streams_at_the_pace_of_the_clock_and_reports(tmp_path: Path) -> None
     result = json.loads(ended.out)
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
     assert report.pop("process_s") != []
+    assert len(report.pop("missed_blocks")) == result["misses"]
     assert result.pop("report") == str(tmp_path / "demo" / "report.json")
+    assert result.pop("report_html") == str(tmp_path / "demo" / "report.html")
     assert result == report
     assert result["pace"] == "realtime"
     assert sum(result["latency"]["parts_frames"].values()) == result["latency"]["total_frames"]
@@ -51,8 +59,8 @@ def test_every_file_has_the_songs_length_and_the_stems_add_up(tmp_path: Path, co
 def test_it_ends_with_the_figures_and_what_to_run_next(tmp_path: Path, command: Command) -> None:
     ended = command("demo", "--seconds", "0.3", "--pace", "fast", "-o", tmp_path / "demo")
     begins = [line.split()[0] for line in ended.out.splitlines()]
-    assert [word for word in begins if word in {"latency", "misses", "coverage", "files", "next"}] == [
-        "latency", "misses", "coverage", "files", "next",
+    assert [word for word in begins if word in {"latency", "misses", "coverage", "files", "report", "next"}] == [
+        "latency", "misses", "coverage", "files", "report", "next",
     ]  # fmt: skip
     assert "stemstream separate YOUR_SONG.flac -o stems" in ended.out
 
@@ -81,3 +89,18 @@ def test_a_file_in_place_of_the_folder_is_told_before_the_song_plays(tmp_path: P
     assert ended.code == 1
     assert "choose another with --out" in ended.error
     assert "separating" not in ended.err
+
+
+def test_scores_say_what_separating_gained(tmp_path: Path, command: Command) -> None:
+    ended = command("demo", "--seconds", "4", "--pace", "fast", "-o", tmp_path, "--json")
+    scores = json.loads(ended.out)["scores"]
+    assert set(scores) == set(STEMS)
+    for stem in ("bass", "drums"):
+        assert scores[stem]["sdr_gain_db"] > 3
+        gained = scores[stem]["sdr_db"] - scores[stem]["mixture_sdr_db"]
+        assert scores[stem]["sdr_gain_db"] == pytest.approx(gained, abs=0.002)
+
+
+def test_a_stem_that_is_silent_in_a_short_song_has_no_score(tmp_path: Path, command: Command) -> None:
+    ended = command("demo", "--seconds", "0.01", "--pace", "fast", "-o", tmp_path, "--json")
+    assert json.loads(ended.out)["scores"]["vocals"]["sdr_db"] is None

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
-from tests.streamer.cli.conftest import Command, files_in, run_process, start_process, write_noise
+from engine.files.part_file import PartFile
+from tests.engine.onnx_models import describe, gains
+from tests.engine.onnx_models import save as save_model
+from tests.streamer.cli.conftest import RATE, Command, files_in, run_process, start_process, write_noise
 
 
 def test_saved_stems_are_aligned_and_of_the_exact_length(
@@ -103,4 +109,115 @@ def test_ctrl_c_is_one_line_and_leaves_no_file(tmp_path: Path, tiny: Path) -> No
     assert process.returncode == 130
     assert [line for line in rest.splitlines() if not line.startswith("warning")] == ["interrupted"]
     assert out == ""
+    assert files_in(tmp_path) == ["song.wav"]
+
+
+def contents_of(page: Path) -> dict[str, Any]:
+    """What a report shows."""
+    embedded = re.search(r'<script id="contents" type="application/json">(.*?)</script>', page.read_text("utf-8"))
+    assert embedded is not None
+    return json.loads(embedded[1])
+
+
+def test_a_report_is_written_without_the_stems(tmp_path: Path, song: Path, tiny: Path, command: Command) -> None:
+    page = tmp_path / "new" / "folder" / "page.html"
+    ended = command("play", song, "-o", "none", "--pace", "fast", "-m", tiny, "--report", page)
+    assert ended.code == 0
+    assert f"report    {page}" in ended.out.splitlines()
+    assert files_in(tmp_path) == ["new/folder/page.html", "song.wav"]
+    shown = contents_of(page)
+    assert (shown["title"], shown["model"], shown["frames"], shown["scores"]) == ("song.wav", "tiny", 22_051, [])
+    assert [signal["name"] for signal in shown["signals"]] == ["mixture", "quarter", "other"]
+    assert all(signal["mp3"] for signal in shown["signals"])
+
+
+def test_a_report_and_stems_can_be_had_together(tmp_path: Path, song: Path, tiny: Path, command: Command) -> None:
+    options = ["--save", tmp_path / "out", "--report", tmp_path / "page.htm", "--json"]
+    ended = command("play", song, "-o", "none", "--pace", "fast", "-m", tiny, *options)
+    assert json.loads(ended.out)["report_html"] == str(tmp_path / "page.htm")
+    assert files_in(tmp_path) == ["out/song/other.wav", "out/song/quarter.wav", "page.htm", "song.wav"]
+
+
+def test_without_a_report_json_says_so(song: Path, tiny: Path, command: Command) -> None:
+    ended = command("play", song, "-o", "none", "--pace", "fast", "-m", tiny, "--json")
+    assert json.loads(ended.out)["report_html"] is None
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "frames"), [(8_000, 1, 4_001), (96_000, 2, 9_000), (RATE, 2, 0), (RATE, 2, 1), (RATE, 1, 300)]
+)
+def test_a_report_of_any_file(
+    tmp_path: Path, tiny: Path, command: Command, rate: int, channels: int, frames: int
+) -> None:
+    song, page = tmp_path / "odd.wav", tmp_path / "page.html"
+    write_noise(song, rate=rate, channels=channels, frames=frames)
+    assert command("play", song, "-o", "none", "--pace", "fast", "-m", tiny, "--report", page).code == 0
+    shown = contents_of(page)
+    assert (shown["frames"], shown["channels"], shown["sample_rate"]) == (frames, channels, rate)
+    assert shown["listening"]["seconds"] == pytest.approx(frames / rate)
+
+
+def test_a_report_of_a_file_whose_length_nobody_knows(
+    tmp_path: Path, song: Path, tiny: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.files.reader.AudioReader.frames", None, raising=False)
+    page = tmp_path / "page.html"
+    ended = command("play", song, "-o", "none", "--pace", "fast", "-m", tiny, "--report", page)
+    assert ended.code == 0
+    assert contents_of(page)["frames"] == 22_051
+
+
+@pytest.mark.parametrize("stems", [["all"], ["a b", "Grand Piano", "c&d", "e'f", "ファイル", "other"]])
+def test_a_report_of_any_stems(tmp_path: Path, song: Path, command: Command, stems: list[str]) -> None:
+    values = [1 / len(stems)] * len(stems)
+    made = describe(gains(*values), name="odd", sample_rate=RATE, stems=stems, window_frames=2048)
+    model, page = save_model(tmp_path / "odd.onnx", made), tmp_path / "page.html"
+    ended = command("play", song, "-o", "none", "--pace", "fast", "-m", model, "--report", page)
+    assert ended.code == 0
+    names = [signal["name"] for signal in contents_of(page)["signals"]]
+    assert names[: len(stems) + 1] == ["mixture", *stems]
+
+
+@pytest.mark.parametrize(
+    ("report", "code", "said"),
+    [
+        ("folder.html", 1, "folder.html' is a folder"),
+        ("song.wav/page.html", 1, "choose another with --report"),
+        ("song.wav", 2, "ends in '.wav': allowed are .html, .htm"),
+        ("page", 2, "ends in '': allowed are .html, .htm"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_told_before_the_music(
+    tmp_path: Path, song: Path, tiny: Path, command: Command, report: str, code: int, said: str
+) -> None:
+    (tmp_path / "folder.html").mkdir()
+    options = ["--save", tmp_path / "out", "--report", tmp_path / report]
+    ended = command("play", song, "-o", "none", "-m", tiny, *options)
+    assert ended.code == code
+    assert said in ended.error
+    assert "playing" not in ended.err
+    assert files_in(tmp_path) == ["song.wav"]
+
+
+def test_a_full_disk_leaves_no_report(
+    tmp_path: Path, song: Path, tiny: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(part: PartFile) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(PartFile, "sync", full)
+    ended = command("play", song, "-o", "none", "--pace", "fast", "-m", tiny, "--report", tmp_path / "page.html")
+    assert ended.code == 1
+    assert "page.html' cannot be written (No space left on device)" in ended.error
+    assert files_in(tmp_path) == ["song.wav"]
+
+
+def test_ctrl_c_leaves_no_report(tmp_path: Path, tiny: Path) -> None:
+    song = write_noise(tmp_path / "song.wav", 60, rate=8000, channels=1)
+    with start_process("play", song, "--output", "none", "--report", tmp_path / "page.html", "-m", tiny) as process:
+        while "playing" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
     assert files_in(tmp_path) == ["song.wav"]

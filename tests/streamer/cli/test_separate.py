@@ -216,7 +216,7 @@ def test_a_model_that_cannot_be_loaded_ends_with_code_4(
 def test_the_process_ends_with_code_4_on_an_unknown_model(tmp_path: Path, song: Path) -> None:
     ended = run_process("separate", song, "-o", tmp_path / "out", "-m", "spatail")
     assert ended.code == 4
-    assert "model 'spatail' is not known: did you mean 'spatial'?" in ended.error
+    assert "model 'spatail' is not known: did you mean 'spatial' or 'spatial-low'?" in ended.error
 
 
 def test_a_model_that_fails_on_one_file_ends_with_code_4_and_the_others_go_on(tmp_path: Path, command: Command) -> None:

@@ -1,0 +1,60 @@
+"""What can be heard in a report."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from engine.errors import OutputError
+from streamer.report.listening import Tape, encoded, listening_rate
+from tests.streamer.report.reports import sines
+
+
+def decoded(mp3: bytes) -> tuple[np.ndarray, int]:
+    samples, rate = soundfile.read(io.BytesIO(mp3), dtype="float32", always_2d=True)
+    return samples.T, rate
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(
+    ("rate", "heard_at"), [(8_000, 16_000), (22_050, 22_050), (44_100, 44_100), (48_000, 48_000), (96_000, 48_000)]
+)
+def test_a_signal_comes_back_in_place_at_a_rate_that_browsers_play(rate: int, heard_at: int, channels: int) -> None:
+    stems = sines(2, 0.5, rate=rate, channels=channels)
+    with Tape(2, channels, rate, max_frames=rate) as tape:
+        for start in range(0, stems.shape[-1], 480):
+            tape.add(stems[..., start : start + 480])
+        mp3s = encoded(tape)
+    assert listening_rate(rate) == heard_at
+    for mp3, stem in zip(mp3s, stems, strict=True):
+        audio, found = decoded(mp3)
+        assert (found, audio.shape) == (heard_at, (channels, heard_at // 2))
+        # Every frame where both rates have one.
+        ours, theirs = audio[:, :: max(1, heard_at // rate)], stem[:, :: max(1, rate // heard_at)]
+        assert np.sqrt(np.mean((ours - theirs) ** 2)) < 0.02
+
+
+def test_only_the_beginning_is_kept() -> None:
+    with Tape(1, 1, 16_000, max_frames=1000) as tape:
+        for _ in range(3):
+            tape.add(np.ones((1, 1, 400), np.float32))
+        assert tape.frames == 1000
+        (mp3,) = encoded(tape)
+    assert decoded(mp3)[0].shape == (1, 1000)
+
+
+def test_signals_without_a_frame_have_no_mp3() -> None:
+    with Tape(2, 2, 48_000, max_frames=1000) as tape:
+        assert encoded(tape) == [b"", b""]
+
+
+def test_a_full_disk_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("streamer.report.listening.tempfile.TemporaryFile", full)
+    with pytest.raises(OutputError, match=r"No space left on device.*TMPDIR"):
+        Tape(1, 1, 48_000, max_frames=10)
