@@ -1,0 +1,326 @@
+"""What the tensors of an MDX23C checkpoint say about its network, and whether a config agrees: nothing is built."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from engine.config import Mdx23cConfig
+from engine.errors import ModelError
+
+__all__ = ["Architecture", "Shapes", "match_architecture", "tensor_shapes"]
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shape of each tensor, by its name in the file."""
+
+_ACTIVATIONS = re.compile(r"gelu|relu|elu\d*\.?\d+")
+_GROUPS = re.compile(r"GroupNorm([1-9]\d*)")
+_BATCH = "BatchNorm"
+_INSTANCE = "InstanceNorm"
+_FIRST_NORM = "encoder_blocks.0.tfc_tdf.blocks.0.tfc1.0"
+_FIRST_LINEAR = "encoder_blocks.0.tfc_tdf.blocks.0.tdf.2.weight"
+_FIRST_DOWN = "encoder_blocks.0.downscale.conv.2.weight"
+_COMPLEX = 2
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that a TFC-TDF-UNet v3 is built from.
+
+    Attributes
+    ----------
+    n_fft, hop_frames : int
+        Of the transform.
+    channels : int
+        Audio channels.
+    bands : int
+        Parts into which the frequency axis is folded.
+    frequencies : int
+        Bins in one of them.
+    width, growth : int
+        Feature channels at the first scale, and how many more each further scale has.
+    scales, blocks : int
+        Scales, and blocks at each.
+    scale : tuple of int
+        By what the time and the frequency axis shrink from scale to scale.
+    bottleneck : int
+        By what the frequency axis shrinks inside a TDF.
+    outputs : int
+        Stems.
+    norm : str
+        ``InstanceNorm``, ``BatchNorm``, ``GroupNormN`` or empty for none.
+    act : str
+        ``gelu``, ``relu`` or ``eluALPHA``.
+    """
+
+    n_fft: int
+    hop_frames: int
+    channels: int
+    bands: int
+    frequencies: int
+    width: int
+    growth: int
+    scales: int
+    blocks: int
+    scale: tuple[int, int]
+    bottleneck: int
+    outputs: int
+    norm: str
+    act: str
+
+    @property
+    def bins(self) -> int:
+        """Bins of the transform that the network sees, from 0 up."""
+        return self.bands * self.frequencies
+
+    @property
+    def spectrum_channels(self) -> int:
+        """Channels of a folded spectrum: audio channels, real and imaginary part, bands."""
+        return self.channels * _COMPLEX * self.bands
+
+    @property
+    def column_step(self) -> int:
+        """The number of columns of a window must be a multiple of this."""
+        return int(self.scale[0] ** self.scales)
+
+    def level(self, index: int) -> tuple[int, int]:
+        """Feature channels and frequencies at a scale; ``scales`` is the one below the last."""
+        return self.width + index * self.growth, self.frequencies // int(self.scale[1] ** index)
+
+
+def match_architecture(shapes: Shapes, config: Mdx23cConfig, *, file: str, config_source: str) -> Architecture:
+    """Derive from the shapes all that they say, take the rest from the config, and check that they agree.
+
+    Parameters
+    ----------
+    shapes : mapping of str to tuple of int
+    config : Mdx23cConfig
+    file, config_source : str
+        What to call them in errors, for instance ``checkpoint 'a.ckpt'`` and ``config 'a.yaml'``.
+
+    Raises
+    ------
+    ModelError
+        If the config says something else than the file: the key, its value and the file's. Or if tensors are
+        missing, unknown or of another shape than the first ones promise.
+    """
+    sizes = _sizes(shapes, file)
+    audio, model = config.audio, config.model
+    folded = audio.num_channels * _COMPLEX
+    if sizes.folded % folded:
+        raise _disagreement(config_source, file, "audio.num_channels", audio.num_channels, f"{sizes.folded} inputs")
+    bands = sizes.folded // folded
+    stems = len(config.stems)
+    told: tuple[tuple[str, object, object], ...] = (
+        ("model.num_subbands", model.num_subbands, bands),
+        ("model.num_channels", model.num_channels, sizes.width),
+        ("model.growth", model.growth, sizes.growth),
+        ("model.num_scales", model.num_scales, sizes.scales),
+        ("model.num_blocks_per_scale", model.num_blocks_per_scale, sizes.blocks),
+        ("model.scale", model.scale, sizes.scale),
+        ("audio.dim_f", audio.dim_f, bands * sizes.frequencies),
+    )
+    for key, value, found in told:
+        if value is not None and value != found:
+            raise _disagreement(config_source, file, key, _shown(value), _shown(found))
+    bottleneck = model.bottleneck_factor or sizes.frequencies // sizes.hidden
+    if sizes.frequencies // bottleneck != sizes.hidden:
+        found_factor = f"{sizes.frequencies // sizes.hidden} ({sizes.hidden} of {sizes.frequencies} frequencies)"
+        raise _disagreement(config_source, file, "model.bottleneck_factor", bottleneck, found_factor)
+    if sizes.final != stems * sizes.folded:
+        key = "training.instruments" if config.training.target_instrument is None else "training.target_instrument"
+        value = f"{stems} ({', '.join(config.stems)})"
+        raise _disagreement(config_source, file, key, value, f"{sizes.final / sizes.folded:g} stems")
+    _check_names(config, sizes.norm, file=file, source=config_source)
+    architecture = Architecture(
+        n_fft=audio.n_fft,
+        hop_frames=audio.hop_length,
+        channels=audio.num_channels,
+        bands=bands,
+        frequencies=sizes.frequencies,
+        width=sizes.width,
+        growth=sizes.growth,
+        scales=sizes.scales,
+        blocks=sizes.blocks,
+        scale=sizes.scale,
+        bottleneck=bottleneck,
+        outputs=stems,
+        norm=(model.norm or "") if sizes.norm else "",
+        act=model.act,
+    )
+    _check_tensors(shapes, architecture, file)
+    _check_lengths(architecture, config, file=file, source=config_source)
+    return architecture
+
+
+def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a network, as in the public files."""
+    a = architecture
+    shapes: dict[str, tuple[int, ...]] = {"first_conv.weight": (a.width, a.spectrum_channels, 1, 1)}
+    for n in range(a.scales):
+        (above, frequencies), (below, _) = a.level(n), a.level(n + 1)
+        encoder, decoder = f"encoder_blocks.{n}", f"decoder_blocks.{a.scales - 1 - n}"
+        shapes |= _blocks(f"{encoder}.tfc_tdf", above, above, frequencies, a)
+        shapes |= _norm(f"{encoder}.downscale.conv.0", above, a.norm)
+        shapes[f"{encoder}.downscale.conv.2.weight"] = (below, above, *a.scale)
+        shapes |= _norm(f"{decoder}.upscale.conv.0", below, a.norm)
+        shapes[f"{decoder}.upscale.conv.2.weight"] = (below, above, *a.scale)
+        shapes |= _blocks(f"{decoder}.tfc_tdf", 2 * above, above, frequencies, a)
+    channels, frequencies = a.level(a.scales)
+    shapes |= _blocks("bottleneck_block", channels, channels, frequencies, a)
+    shapes["final_conv.0.weight"] = (a.width, a.width + a.spectrum_channels, 1, 1)
+    shapes["final_conv.2.weight"] = (a.outputs * a.spectrum_channels, a.width, 1, 1)
+    return shapes
+
+
+def _blocks(prefix: str, given: int, made: int, frequencies: int, a: Architecture) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+    hidden = frequencies // a.bottleneck
+    for n in range(a.blocks):
+        block, taken = f"{prefix}.blocks.{n}", made if n else given
+        shapes |= _norm(f"{block}.tfc1.0", taken, a.norm)
+        shapes[f"{block}.tfc1.2.weight"] = (made, taken, 3, 3)
+        shapes |= _norm(f"{block}.tdf.0", made, a.norm)
+        shapes[f"{block}.tdf.2.weight"] = (hidden, frequencies)
+        shapes |= _norm(f"{block}.tdf.3", made, a.norm)
+        shapes[f"{block}.tdf.5.weight"] = (frequencies, hidden)
+        shapes |= _norm(f"{block}.tfc2.0", made, a.norm)
+        shapes[f"{block}.tfc2.2.weight"] = (made, made, 3, 3)
+        shapes[f"{block}.shortcut.weight"] = (made, taken, 1, 1)
+    return shapes
+
+
+def _norm(prefix: str, channels: int, norm: str) -> dict[str, tuple[int, ...]]:
+    if not norm:
+        return {}
+    names = ("weight", "bias", "running_mean", "running_var") if norm == _BATCH else ("weight", "bias")
+    count = {f"{prefix}.num_batches_tracked": ()} if norm == _BATCH else {}
+    return {**{f"{prefix}.{name}": (channels,) for name in names}, **count}
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """What the first tensors of a file say."""
+
+    folded: int
+    width: int
+    growth: int
+    scales: int
+    blocks: int
+    scale: tuple[int, int]
+    frequencies: int
+    hidden: int
+    final: int
+    norm: str
+
+
+def _sizes(shapes: Shapes, file: str) -> _Sizes:
+    width, folded, *_ = _shape(shapes, "first_conv.weight", 4, file)
+    below, _, *scale = _shape(shapes, _FIRST_DOWN, 4, file)
+    hidden, frequencies = _shape(shapes, _FIRST_LINEAR, 2, file)
+    final = _shape(shapes, "final_conv.2.weight", 4, file)[0]
+    has_norm, has_statistics = f"{_FIRST_NORM}.weight" in shapes, f"{_FIRST_NORM}.running_mean" in shapes
+    return _Sizes(
+        folded=folded,
+        width=width,
+        growth=below - width,
+        scales=_count(shapes, "encoder_blocks."),
+        blocks=_count(shapes, "encoder_blocks.0.tfc_tdf.blocks."),
+        scale=(scale[0], scale[1]),
+        frequencies=frequencies,
+        hidden=hidden,
+        final=final,
+        norm=_BATCH if has_statistics else _INSTANCE if has_norm else "",
+    )
+
+
+def _shape(shapes: Shapes, name: str, axes: int, file: str) -> tuple[int, ...]:
+    shape = shapes.get(name, ())
+    if len(shape) != axes or not all(shape):
+        found = f"a tensor {name!r} of shape {_shown(shape)}" if name in shapes else f"no tensor {name!r}"
+        raise ModelError(
+            f"{file} has {found}: it is no MDX23C (TFC-TDF v3) network; export other networks to ONNX, see docs/models.md"
+        )
+    return shape
+
+
+def _count(shapes: Shapes, prefix: str) -> int:
+    return len({name[len(prefix) :].split(".", 1)[0] for name in shapes if name.startswith(prefix)})
+
+
+def _shown(value: object) -> str:
+    return "x".join(map(str, value)) or "()" if isinstance(value, tuple) else str(value)
+
+
+def _disagreement(config: str, file: str, key: str, value: object, found: object) -> ModelError:
+    return ModelError(
+        f"{config} has {key} {value} where {file} has {found}: use the config that belongs to this file, or correct it"
+    )
+
+
+def _check_names(config: Mdx23cConfig, found: str, *, file: str, source: str) -> None:
+    act, norm = config.model.act, config.model.norm
+    if not _ACTIVATIONS.fullmatch(act):
+        raise ModelError(
+            f"{source} has model.act {act!r}: allowed are 'gelu', 'relu' and 'elu' with its alpha, such as 'elu1.0'"
+        )
+    known = norm in (_BATCH, _INSTANCE) or _GROUPS.fullmatch(norm or "") is not None
+    asked = (_BATCH if norm == _BATCH else _INSTANCE) if known else ""
+    if asked != found:
+        has = {
+            _BATCH: f"running statistics: use {_BATCH!r}",
+            _INSTANCE: f"gains and no running statistics: use {_INSTANCE!r} or 'GroupNormN'",
+            "": "no norms: use null",
+        }
+        raise ModelError(f"{source} has model.norm {norm!r} where {file} has {has[found]}")
+
+
+def _check_tensors(shapes: Shapes, architecture: Architecture, file: str) -> None:
+    wanted = tensor_shapes(architecture)
+    missing, unknown = [n for n in wanted if n not in shapes], [n for n in shapes if n not in wanted]
+    if missing or unknown:
+        first, state = (missing[0], "is missing") if missing else (unknown[0], "belongs to no part of the network")
+        raise ModelError(
+            f"{file} does not hold the {len(wanted)} tensors of an MDX23C network of {architecture.scales} scales: "
+            f"{first!r} {state} ({len(missing)} missing, {len(unknown)} unknown); download it again, or "
+            "export another network to ONNX"
+        )
+    for name, shape in wanted.items():
+        if shapes[name] != shape:
+            raise ModelError(
+                f"{file}: tensor {name!r} has shape {_shown(shapes[name])} where the other tensors need {_shown(shape)}: "
+                "the file is damaged, or another kind of network; download it again"
+            )
+
+
+def _check_lengths(architecture: Architecture, config: Mdx23cConfig, *, file: str, source: str) -> None:
+    a, hop = architecture, config.audio.hop_length
+    if a.bins > a.n_fft // 2 + 1:
+        raise ModelError(
+            f"{source} has audio.n_fft {a.n_fft}, which gives {a.n_fft // 2 + 1} bins, where {file} needs {a.bins}: "
+            "use the config that belongs to this file, or correct it"
+        )
+    step = int(a.scale[1] ** a.scales)
+    if a.frequencies % step:
+        raise ModelError(f"{file} folds {a.frequencies} frequencies by {step}, which leaves a rest: it is damaged")
+    columns = config.window_frames // hop + 1
+    if columns % a.column_step:
+        key = "inference.chunk_size" if config.inference.chunk_size else "audio.chunk_size"
+        raise ModelError(
+            f"{source} has {key} {config.window_frames}: it must be audio.hop_length x ({a.column_step} m - 1), "
+            f"such as {hop * (-(-columns // a.column_step) * a.column_step - 1)}"
+        )
+    groups = _GROUPS.fullmatch(a.norm)
+    if groups:
+        for channels in _normed(a):
+            if channels % int(groups[1]):
+                raise ModelError(
+                    f"{source} has model.norm {a.norm!r} where {file} has a norm of {channels} channels: "
+                    "the groups must divide each"
+                )
+
+
+def _normed(architecture: Architecture) -> Iterator[int]:
+    for n in range(architecture.scales + 1):
+        yield architecture.level(n)[0]
