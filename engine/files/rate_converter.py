@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 import numpy as np
 import numpy.typing as npt
 import soxr
 
 from engine.errors import BlockError, ConfigurationError, LifecycleError
 
-__all__ = ["RateConverter", "converted_frames", "resample_blocks"]
+__all__ = ["RateConverter", "converted_frames"]
 
 F32 = npt.NDArray[np.float32]
 
@@ -126,40 +124,3 @@ class RateConverter:
             block = block[:, : self._target_frames - self._frames_out]
         self._frames_out += block.shape[1]
         return block
-
-
-def resample_blocks(
-    blocks: Iterable[F32], from_rate: int, to_rate: int, *, target_frames: int | None = None
-) -> Iterator[F32]:
-    """Convert a stream of blocks at constant memory.
-
-    Parameters
-    ----------
-    blocks : iterable of ndarray of float32, shape (channels, frames)
-        All with the same number of channels.
-    from_rate, to_rate : int
-        In Hz. Equal rates hand on the very same arrays.
-    target_frames : int, optional
-        As in `RateConverter`.
-
-    Yields
-    ------
-    ndarray of float32, shape (channels, frames)
-        Never empty; lengths differ from those that came in.
-
-    Raises
-    ------
-    BlockError, ConfigurationError
-        As `RateConverter` does, while iterating.
-    """
-    converter: RateConverter | None = None
-    for block in blocks:
-        if converter is None:
-            converter = RateConverter(from_rate, to_rate, block.shape[0], target_frames=target_frames)
-        converted = converter.process(block)
-        if converted.shape[1]:
-            yield converted
-    if converter is not None:
-        rest = converter.flush()
-        if rest.shape[1]:
-            yield rest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import BlockError, ConfigurationError, LifecycleError
-from engine.files.rate_converter import RateConverter, converted_frames, resample_blocks
+from engine.files.rate_converter import RateConverter, converted_frames
 
 F32 = npt.NDArray[np.float32]
 RATES = (8000, 11025, 22050, 44100, 48000, 96000, 192000)
@@ -20,6 +20,22 @@ RATES = (8000, 11025, 22050, 44100, 48000, 96000, 192000)
 def blocks_of(audio: F32, block_frames: int) -> Iterator[F32]:
     for start in range(0, audio.shape[1], block_frames):
         yield audio[:, start : start + block_frames]
+
+
+def resample_blocks(
+    blocks: Iterable[F32], from_rate: int, to_rate: int, *, target_frames: int | None = None
+) -> Iterator[F32]:
+    """What the converter gives for each block and at the end, where that is anything."""
+    converter: RateConverter | None = None
+    for block in blocks:
+        if converter is None:
+            converter = RateConverter(from_rate, to_rate, block.shape[0], target_frames=target_frames)
+        given = converter.process(block)
+        if given.shape[1]:
+            yield given
+    rest = converter.flush() if converter is not None else np.zeros((1, 0), np.float32)
+    if rest.shape[1]:
+        yield rest
 
 
 def converted(audio: F32, from_rate: int, to_rate: int, block_frames: int = 4096, target: int | None = None) -> F32:
