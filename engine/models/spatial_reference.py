@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,27 @@ import numpy.typing as npt
 from engine.models.spatial_design import F64, SpatialDesign
 from engine.separator import Separator, StateArrays
 
-__all__ = ["SpatialReference"]
+__all__ = ["Levels", "SpatialReference"]
 
 F32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What each transform says by itself, without those before it.
+
+    Attributes
+    ----------
+    energies : ndarray of float64, shape (any, 2, bins)
+        Of mid and side.
+    level, wide, narrow : ndarray of float64, shape (any, bins)
+        The level of each bin in nepers of energy, and its means over many and over a few neighbours.
+    """
+
+    energies: F64
+    level: F64
+    wide: F64
+    narrow: F64
 
 
 class SpatialReference(Separator):
@@ -95,30 +114,54 @@ class SpatialReference(Separator):
         states : tuple of ndarray of float64
             ``harmonic``, ``partial`` and ``energies`` after this hop.
         """
+        levels = self.levels(spectrum)
+        states = self.follow(levels, harmonic, partial, energies)
+        return self.masks_from(levels.wide, *states), states
+
+    def levels(self, spectrum: npt.NDArray[np.complex128]) -> Levels:
+        """Measure transforms, each for itself: any number of streams or of hops, shape (any, 2, bins)."""
         design = self.design
         left, right = spectrum[:, 0], spectrum[:, 1]
         now = np.abs(np.stack((left + right, left - right), axis=1)) ** 2 / 2.0
-
         level = np.log1p(np.sum(now, axis=1) / design.energy_floor)
-        change = level - harmonic
-        speed = np.where(change > 0.0, design.smoothing(design.attack_s), design.smoothing(design.release_s))
-        held = np.maximum(harmonic + speed * change - design.level_leak, 0.0)
         wide = _mean_of_neighbours(level, design.neighbours)
         narrow = _mean_of_neighbours(level, design.partial_bins)
-        falling = np.maximum(partial - narrow, 0.0) * (1.0 - design.smoothing(design.partial_decay_s))
-        narrow = np.maximum(narrow + falling - design.level_leak, 0.0)
-        standing_out = narrow - wide
-        percussive = _sigmoid(self._sharpness * (wide - held - design.margin) - self._partial_weight * standing_out)
+        return Levels(now, level, wide, narrow)
 
+    def follow(
+        self, levels: Levels, harmonic: npt.NDArray[Any], partial: npt.NDArray[Any], energies: npt.NDArray[Any]
+    ) -> tuple[F64, F64, F64]:
+        """Give the states ``harmonic``, ``partial`` and ``energies`` after one hop of each stream from those before."""
+        design = self.design
+        change = levels.level - harmonic
+        speed = np.where(change > 0.0, design.smoothing(design.attack_s), design.smoothing(design.release_s))
+        held = np.maximum(harmonic + speed * change - design.level_leak, 0.0)
+        falling = np.maximum(partial - levels.narrow, 0.0) * (1.0 - design.smoothing(design.partial_decay_s))
+        narrow = np.maximum(levels.narrow + falling - design.level_leak, 0.0)
         weight = design.smoothing(design.panning_s)
-        smooth = np.maximum(energies + weight * (now - energies) - design.energy_leak, 0.0)
-        mid, side = smooth[:, 0], smooth[:, 1]
-        centred = np.maximum(mid - side, 0.0) / (mid + side + design.energy_floor)
+        smooth = np.maximum(energies + weight * (levels.energies - energies) - design.energy_leak, 0.0)
+        return held, narrow, smooth
 
+    def masks_from(self, wide: F64, harmonic: F64, partial: F64, energies: F64) -> F64:
+        """Give the masks of any number of streams or of hops from their levels and the states after them.
+
+        Parameters
+        ----------
+        wide, harmonic, partial : ndarray of float64, shape (any, bins)
+        energies : ndarray of float64, shape (any, 2, bins)
+
+        Returns
+        -------
+        ndarray of float64, shape (any, 3, bins)
+        """
+        design = self.design
+        standing_out = partial - wide
+        percussive = _sigmoid(self._sharpness * (wide - harmonic - design.margin) - self._partial_weight * standing_out)
+        mid, side = energies[:, 0], energies[:, 1]
+        centred = np.maximum(mid - side, 0.0) / (mid + side + design.energy_floor)
         tonal = 1.0 - percussive
         voiced = _sigmoid(design.voice_contrast * standing_out + design.voice_bias)
-        masks = np.stack((tonal * self._voice * centred * voiced, percussive, tonal * self._bass), axis=1)
-        return masks, (held, narrow, smooth)
+        return np.stack((tonal * self._voice * centred * voiced, percussive, tonal * self._bass), axis=1)
 
 
 def _sigmoid(logit: F64) -> F64:
