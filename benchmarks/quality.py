@@ -13,6 +13,7 @@ mean over one.
 FOLDER holds folders, or is one, with ``mixture.wav`` (or flac, mp3, ...) and the stems beside it, as in ``drums.wav``.
 ``--held-out`` names excerpts that the model was not tuned on: their means are given apart. With ``--stream`` the model
 is heard through the processor, in blocks of 512 frames at the file's rate, aligned by the promised latency alone.
+An excerpt that cannot be read is told and left out; the exit code is 1 then.
 
 Needs the extra ``bench``: ``pip install '.[bench]'``. Takes about half as long as the music lasts. Most of that,
 and 3 GB of memory for an excerpt of four minutes, is for the 512 taps; ``--no-filtered`` leaves them out.
@@ -26,11 +27,12 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from quality_excerpts import Excerpt, ExcerptFiles, find_excerpts, level_db, read_excerpt
+from quality_excerpts import Excerpt, ExcerptFiles, find_excerpts, folders_without_mixture, level_db, read_excerpt
 from quality_oracle import oracle_stems
 from quality_report import COLUMNS, TABLE_HEAD, Result, as_json, differences, leakage_table, mean_table, result_lines
 from quality_scores import MEASURES, Mean, Score, mean_scores, score_excerpt
@@ -39,6 +41,7 @@ from quality_stream import BLOCK_FRAMES, check_stream, measured_delays, stream
 from engine import Separator, StemstreamError, load_separator, separate
 from engine.backends.runtime import ort
 from engine.errors import ConfigurationError
+from engine.files.part_file import whole_file
 
 __all__ = [
     "Excerpt",
@@ -61,11 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Score the model and print the tables; give the exit code."""
     options = _parse(arguments)
     try:
-        _run(options)
+        return _run(options)
     except StemstreamError as error:
-        print(f"quality.py: {error}", file=sys.stderr)
+        _tell(error)
         return error.exit_code
-    return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -82,15 +87,16 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.latency_ms is not None and not options.stream:
         parser.error("--latency-ms needs --stream: without it the model is heard offline")
-    if options.plot is not None and options.plot.suffix.lower() != ".png":
-        parser.error(f"--plot {options.plot}: give a name that ends in .png")
+    for option, path, suffix in (("--plot", options.plot, ".png"), ("--json", options.json, ".json")):
+        if path is not None and path.suffix.lower() != suffix:
+            parser.error(f"{option} {path}: give a name that ends in {suffix}")
     for path in (options.json, options.plot):
         if path is not None and not path.absolute().parent.is_dir():
             parser.error(f"the folder of {path} does not exist: make it first")
     return options
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> int:
     everything = find_excerpts(options.folder)
     chosen = _named(everything, options.only, "--only") if options.only else everything
     held_out = {files.name for files in _named(everything, options.held_out, "--held-out")}
@@ -103,22 +109,44 @@ def _run(options: argparse.Namespace) -> None:
             f"{', '.join(known)}: rename the files after the model's stems"
         )
     way = f"streamed in blocks of {BLOCK_FRAMES}" if options.stream else "offline"
-    print(f"{_machine()}; {separator.spec.name}, {way}\n\n{TABLE_HEAD}", flush=True)
-    results = []
-    for files in chosen:
-        results.append(_score(separator, read_excerpt(files), stems, files.name in held_out, options))
-        print("\n".join(result_lines(results[-1])), flush=True)
-    notes = [*_notes(separator, known, results), *_stream_notes(results)]
-    parts = [mean_table(results), leakage_table(results), "\n".join(f"- {note}" for note in notes)]
-    print("\n" + "\n\n".join(part for part in parts if part), flush=True)
-    if options.json:
-        facts = {"machine": _machine(), "model": separator.spec.name, "folder": options.folder.resolve().name}
-        facts |= {"way": way, "notes": notes}
-        options.json.write_text(json.dumps(as_json(results, facts), indent=2, allow_nan=False), encoding="utf-8")
-    if options.plot:
-        from quality_plot import plot  # Matplotlib takes a second to load
+    with ExitStack() as stack:
+        # Opened before the work, so that a place that cannot be written to is told at once.
+        json_file, plot_file = (
+            None if path is None else stack.enter_context(whole_file(path, option=option))
+            for path, option in ((options.json, "--json"), (options.plot, "--plot"))
+        )
+        print(f"{_machine()}; {separator.spec.name}, {way}\n\n{TABLE_HEAD}", flush=True)
+        results, failed = [], []
+        for files in chosen:
+            try:
+                excerpt = read_excerpt(files)
+            except StemstreamError as error:
+                if len(chosen) == 1:
+                    raise
+                _tell(error)
+                failed.append(files.name)
+                continue
+            results.append(_score(separator, excerpt, stems, files.name in held_out, options))
+            print("\n".join(result_lines(results[-1])), flush=True)
+        if not results:
+            raise ConfigurationError("no excerpt could be read: mend them as said above")
+        notes = [*_left_out(options.folder, failed), *_notes(separator, known, results), *_stream_notes(results)]
+        parts = [mean_table(results), leakage_table(results), "\n".join(f"- {note}" for note in notes)]
+        print("\n" + "\n\n".join(part for part in parts if part), flush=True)
+        folder = options.folder.resolve().name
+        if json_file:
+            facts = {"machine": _machine(), "model": separator.spec.name, "folder": folder, "way": way}
+            facts |= {"failed": failed, "notes": notes}
+            json_file.write(json.dumps(as_json(results, facts), indent=2, allow_nan=False).encode())
+        if plot_file:
+            from quality_plot import plot  # Matplotlib takes a second to load
 
-        plot(results, f"{separator.spec.name} on {options.folder.resolve().name}, {way}", options.plot)
+            plot_file.write(plot(results, f"{separator.spec.name} on {folder}, {way}"))
+    return 1 if failed else 0
+
+
+def _tell(error: StemstreamError) -> None:
+    print(f"quality.py: {error}", file=sys.stderr, flush=True)
 
 
 def _named(everything: Sequence[ExcerptFiles], names: Sequence[str], option: str) -> tuple[ExcerptFiles, ...]:
@@ -158,6 +186,13 @@ def _score(
         leakage_db={stem: level_db(estimates["model"][stem], mixture) for stem in silent},
         stream=check,
     )
+
+
+def _left_out(folder: Path, failed: Sequence[str]) -> Iterator[str]:
+    for name in failed:
+        yield f"{name}: it could not be read, so it is left out"
+    for name in folders_without_mixture(folder):
+        yield f"{name}: it holds audio and no mixture, so it is left out"
 
 
 def _notes(separator: Separator, known: Sequence[str], results: Sequence[Result]) -> Iterator[str]:

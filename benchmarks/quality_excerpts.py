@@ -17,7 +17,7 @@ import numpy.typing as npt
 from engine.errors import ConfigurationError
 from engine.files.reader import AudioReader
 
-__all__ = ["Excerpt", "ExcerptFiles", "find_excerpts", "level_db", "read_excerpt"]
+__all__ = ["Excerpt", "ExcerptFiles", "find_excerpts", "folders_without_mixture", "level_db", "read_excerpt"]
 
 F32 = npt.NDArray[np.float32]
 _MIXTURE = "mixture"
@@ -80,8 +80,7 @@ def find_excerpts(folder: Path) -> tuple[ExcerptFiles, ...]:
     """
     if not folder.is_dir():
         raise ConfigurationError(f"{str(folder)!r} is not a folder: give one that holds a mixture and its stems")
-    folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    found = [(path, files) for path in folders if _MIXTURE in (files := _audio_files(path))]
+    found = [(path, files) for path in (folder, *_folders_in(folder)) if _MIXTURE in (files := _audio_files(path))]
     if not found:
         raise ConfigurationError(
             f"{str(folder)!r} holds no mixture: put {_MIXTURE}.wav and the stems, as in drums.wav, into it or into "
@@ -90,6 +89,13 @@ def find_excerpts(folder: Path) -> tuple[ExcerptFiles, ...]:
     if found[0][0] == folder:
         found = found[:1]
     return tuple(_excerpt_files(path, files) for path, files in found)
+
+
+def folders_without_mixture(folder: Path) -> tuple[str, ...]:
+    """Give the names of the folders in a folder of excerpts that hold audio and are no excerpts."""
+    if _MIXTURE in _audio_files(folder):
+        return ()
+    return tuple(path.name for path in _folders_in(folder) if (files := _audio_files(path)) and _MIXTURE not in files)
 
 
 def read_excerpt(files: ExcerptFiles) -> Excerpt:
@@ -119,6 +125,10 @@ def read_excerpt(files: ExcerptFiles) -> Excerpt:
     if not truths:
         raise ConfigurationError(f"every stem beside {str(files.mixture)!r} is silent: leave this excerpt out")
     return Excerpt(files.name, sample_rate, mixture, truths)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir())
 
 
 def _audio_files(folder: Path) -> dict[str, list[Path]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -18,15 +18,18 @@ _PANELS = {"sdr_db": "SDR, dB", "si_sdr_improvement_db": "SI-SDR above the mixtu
 _GROUP_WIDTH = 0.8
 
 
-def plot(results: Sequence[Result], title: str, path: Path) -> None:
-    """Draw a bar for each excerpt and estimate and write the picture; infinite scores leave a gap.
+def plot(results: Sequence[Result], title: str) -> bytes:
+    """Draw a bar for each excerpt and estimate; infinite scores leave a gap.
 
     Parameters
     ----------
     results : sequence of Result
     title : str
-    path : Path
-        A ``.png`` file.
+
+    Returns
+    -------
+    bytes
+        The picture, as PNG.
     """
     stems = stems_scored(results)
     estimates = [estimate for estimate in results[0].scores if estimate in _COLOURS]
@@ -64,4 +67,6 @@ def plot(results: Sequence[Result], title: str, path: Path) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     note = " (* held out)" if any(result.is_held_out for result in results) else ""
     figure.suptitle(title + note, fontsize="large")
-    figure.savefig(path, dpi=150)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=150, format="png")
+    return picture.getvalue()

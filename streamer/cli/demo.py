@@ -50,18 +50,21 @@ def demo(
     report.html, in which it can be seen and heard.
     """
     print_note("composing a song")
-    from engine.files.part_file import write_whole
+    from engine.files.part_file import whole_file
     from streamer.report import report_contents, report_page
     from streamer.song import compose_song
 
     song = compose_song(seconds, sample_rate=_SAMPLE_RATE, seed=seed)
-    report, recording, files = _separate_live(song, out, pace, latency_ms)
-    result = _result(report, recording, files, seed=seed, seconds=seconds)
     written, page = out / "report.json", out / "report.html"
-    lists = {"process_s": report.process_s, "missed_blocks": report.missed_blocks}
-    write_whole(written, jsonlib.dumps({**result, **lists}, indent=1) + "\n")
-    facts = {name: result[name] for name in ("model", "machine", "versions")}
-    write_whole(page, report_page(report_contents(report, recording, title=f"Demo song, seed {seed}", **facts)))
+    # Opened before the music, so that a place that cannot be written to is told at once.
+    with whole_file(written) as json_file, whole_file(page) as page_file:
+        report, recording, files = _separate_live(song, out, pace, latency_ms)
+        result = _result(report, recording, files, seed=seed, seconds=seconds)
+        lists = {"process_s": report.process_s, "missed_blocks": report.missed_blocks}
+        json_file.write((jsonlib.dumps({**result, **lists}, indent=1) + "\n").encode())
+        facts = {name: result[name] for name in ("model", "machine", "versions")}
+        contents = report_contents(report, recording, title=f"Demo song, seed {seed}", **facts)
+        page_file.write(report_page(contents).encode())
     if json:
         print_json({**result, "report": str(written), "report_html": str(page)})
         return 0

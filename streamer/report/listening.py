@@ -25,6 +25,8 @@ _MP3_RATES = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _CHUNK_FRAMES = 1 << 16
 _QUALITY = 0.4
 """libsndfile's scale from 0, best, to 1. Some 160 kbit/s for a dense mixture, far less for a sparse stem."""
+_LIMIT = 100.0
+"""The encoder ends the whole process at samples some 100 dB above full scale; this is 40 dB."""
 
 
 class Tape:
@@ -146,6 +148,7 @@ def _encode(tape: Tape, file: IO[bytes]) -> bytes:
     ) as mp3:
         while data := file.read(_CHUNK_FRAMES * frame_bytes):
             audio = np.frombuffer(data, np.float32).reshape(-1, tape.channels)
+            audio = np.clip(audio, -_LIMIT, _LIMIT)
             mp3.write(np.ascontiguousarray(converter.process(np.ascontiguousarray(audio.T)).T))
         mp3.write(np.ascontiguousarray(converter.flush().T))
     return made.getvalue()

@@ -23,6 +23,8 @@ LISTENING_S = 120.0
 """A browser holds what it plays uncompressed: two minutes of five stereo signals are 230 MB there."""
 RANGE_DB = 78.0
 """From the loudest of the mixture down to what is drawn as silence."""
+_MAX_SAMPLE = 1e9
+"""The power of what is louder than 180 dB above full scale would not be finite."""
 
 
 @dataclass(frozen=True)
@@ -143,19 +145,23 @@ class ReportRecorder:
             self._closing = stack.pop_all()
 
     def hear(self, blocks: Iterable[F32]) -> Iterator[F32]:
-        """Hand on the mixture's blocks, shape (channels, frames), and take them in."""
+        """Hand on the mixture's blocks, shape (channels, frames), as they are, and take them in.
+
+        A sample that is no finite number counts as silence, as in the processor.
+        """
         for block in blocks:
-            signal = np.asarray(block, np.float32)[None]
-            self._mixture_spectrogram.add(signal)
-            self._mixture_tape.add(signal)
+            signal = _finite(block)
+            self._mixture_spectrogram.add(signal[None])
+            self._mixture_tape.add(signal[None])
             end = self._heard + block.shape[-1]
             for name, truth in self._truth.items():
-                self._mixture_scores[name].add(truth[:, self._heard : end], block)
+                self._mixture_scores[name].add(truth[:, self._heard : end], signal)
             self._heard = end
             yield block
 
     def take(self, stems: F32) -> None:
         """Take in the next frames of the stems, shape (stems, channels, frames); a sink of a session."""
+        stems = _finite(stems)
         self._stem_spectrogram.add(stems)
         self._stem_tape.add(stems)
         end = self._given + stems.shape[-1]
@@ -207,3 +213,8 @@ class ReportRecorder:
     def _stem_scores(self, name: str) -> StemScores:
         own, mixture = self._scores[name], self._mixture_scores[name]
         return StemScores(own.sdr_db, own.si_sdr_db, mixture.sdr_db, mixture.si_sdr_db)
+
+
+def _finite(audio: F32) -> F32:
+    known = np.nan_to_num(np.asarray(audio, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    return np.clip(known, -_MAX_SAMPLE, _MAX_SAMPLE, out=known)

@@ -9,12 +9,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import quality
 import quality_oracle
+import quality_plot
+import quality_report
 import soundfile
+from matplotlib.axes import Axes
 from quality_scores import MEASURES, Score, filtered_sdr_db, mean_scores, museval_sdr_db, score_excerpt
 from quality_stream import check_stream, measured_delays, stream
 
@@ -374,6 +378,44 @@ def test_the_plot_is_a_picture_of_the_scores(tmp_path: Path, main: Main):
     assert width > 600 < height
 
 
+def bars_of(
+    results: list[quality_report.Result], monkeypatch: pytest.MonkeyPatch
+) -> dict[tuple[int, str], list[float]]:
+    """Heights of all bars that are drawn, by place of the panel and name of the estimate."""
+    drawn: dict[tuple[int, str], list[float]] = {}
+    bar = Axes.bar
+
+    def keep(panel: Axes, x: list[float], heights: list[float], *options: Any, label: str, **more: Any) -> Any:
+        drawn[panel.get_subplotspec().num1, label] = heights
+        return bar(panel, x, heights, *options, label=label, **more)
+
+    monkeypatch.setattr(Axes, "bar", keep)
+    assert quality_plot.plot(results, "scores").startswith(b"\x89PNG")
+    return drawn
+
+
+def result(name: str, **scores: dict[str, Score]) -> quality_report.Result:
+    return quality_report.Result(name, RATE, 1.0, False, -math.inf, scores, {})
+
+
+def test_each_bar_of_the_plot_is_as_high_as_its_score(monkeypatch: pytest.MonkeyPatch):
+    a = result("a", model={"drums": Score(1, 2, 3, 4, 5)}, mixture={"drums": Score(6, 7, 8, 9, 0)})
+    b = result("b", model={"drums": Score(math.inf, 2, 3, 4, -6)}, mixture={"drums": Score(-7, 7, 8, 9, 0)})
+    drawn = bars_of([a, b], monkeypatch)
+    assert drawn.keys() == {(0, "model"), (0, "mixture"), (1, "model")}
+    assert drawn[0, "model"] == [1, pytest.approx(math.nan, nan_ok=True)]
+    assert (drawn[0, "mixture"], drawn[1, "model"]) == ([6, -7], [5, -6])
+
+
+def test_the_largest_difference_is_the_largest_either_way():
+    a = result("a", model={"drums": Score(1, 2, math.nan, 4, 5)}, offline={"drums": Score(4, 2, 3, 3, 5)})
+    b = result("b", model={"drums": Score(1, 2, 3, math.inf, 5)}, offline={"drums": Score(0, 2, 2, math.inf, 5)})
+    found = quality_report.differences([a, b], "model", "offline")
+    assert found["sdr_db"] == (-1.0, 3.0)
+    assert found["filtered_sdr_db"] == (1.0, 1.0)
+    assert found["si_sdr_db"] == (0.5, 1.0)
+
+
 def other_rate(folder: Path) -> None:
     write(folder / "a", drums=STEMS["drums"])
     soundfile.write(folder / "a" / "other.wav", STEMS["other"].T, 48_000)
@@ -463,8 +505,75 @@ def test_an_option_that_cannot_be_met_is_refused_in_one_line(
     assert errors.count("\n") == 1
 
 
+@pytest.mark.parametrize("make", [other_length, silent_mixture, not_finite])
+def test_an_excerpt_that_cannot_be_read_leaves_the_others_scored(
+    make: Callable[[Path], object], tmp_path: Path, main: Main
+):
+    audio = tmp_path / "audio"
+    make(audio)
+    write(audio / "b", **STEMS)
+    code, said, errors = main(audio, "--no-filtered", "--json", tmp_path / "s.json", "--plot", tmp_path / "s.png")
+    assert code == 1
+    assert errors.count("\n") == 1
+    assert "- a: it could not be read, so it is left out" in said
+    assert len(cells(said, "all", "drums", "1", "model")) == 5
+    scores = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
+    assert ([each["excerpt"] for each in scores["excerpts"]], scores["failed"]) == (["b"], ["a"])
+    assert (tmp_path / "s.png").exists()
+
+
+def test_where_no_excerpt_can_be_read_nothing_is_written(tmp_path: Path, main: Main):
+    silent_mixture(tmp_path)
+    write(tmp_path / "b", drums=0 * STEMS["drums"])
+    code, _, errors = main(tmp_path, "--json", tmp_path / "s.json", "--plot", tmp_path / "s.png")
+    assert code == 2
+    assert errors.splitlines()[-1] == "quality.py: no excerpt could be read: mend them as said above"
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
+
+
+def test_stems_without_a_mixture_are_not_left_out_silently(tmp_path: Path, main: Main):
+    no_mixture(tmp_path)
+    write(tmp_path / "b", **STEMS)
+    (tmp_path / "notes").mkdir()
+    code, said, _ = main(tmp_path, "--no-filtered")
+    assert code == 0
+    assert "- a: it holds audio and no mixture, so it is left out" in said
+    assert "- notes:" not in said
+
+
+@pytest.mark.parametrize("option", ["--json", "--plot"])
+def test_a_place_that_cannot_be_written_to_is_told_before_any_work(option: str, tmp_path: Path, main: Main):
+    write(tmp_path / "audio", **STEMS)
+    path = tmp_path / {"--json": "s.json", "--plot": "s.png"}[option]
+    path.mkdir()
+    code, said, errors = main(tmp_path / "audio", option, path)
+    assert (code, said) == (1, "")
+    assert f"{path.name}' is a folder" in errors
+    assert errors.count("\n") == 1
+
+
+def test_ctrl_c_is_one_line_and_leaves_an_older_result(tmp_path: Path, main: Main, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    write(tmp_path / "audio", **STEMS)
+    (tmp_path / "s.json").write_text("older")
+    monkeypatch.setattr(quality, "read_excerpt", interrupt)
+    code, _, errors = main(tmp_path / "audio", "--json", tmp_path / "s.json")
+    assert (code, errors) == (130, "interrupted\n")
+    assert (tmp_path / "s.json").read_text() == "older"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["audio", "s.json"]
+
+
 @pytest.mark.parametrize(
-    "options", [["--latency-ms", "100"], ["--plot", "scores.txt"], ["--json", "missing/scores.json"]], ids=str
+    "options",
+    [
+        ["--latency-ms", "100"],
+        ["--plot", "scores.txt"],
+        ["--json", "mixture.wav"],
+        ["--json", "missing/scores.json"],
+    ],
+    ids=str,
 )
 def test_a_wrong_option_is_refused_before_any_work(options: Sequence[str], tmp_path: Path, main: Main):
     with pytest.raises(SystemExit) as refused:

@@ -14,7 +14,7 @@ class BlockChart {
     const { blocks_per_bucket } = report.block_times;
     this.#canvas.setAttribute(
       "aria-label",
-      `Time for each of ${grouped(blocks)} blocks: half took ${milliseconds(process_ms.p50)} ms at most, the longest ` +
+      `Time for each of ${counted(blocks, "block")}: half took ${milliseconds(process_ms.p50)} ms at most, the longest ` +
         `${milliseconds(process_ms.max)} ms; a block lasts ${milliseconds(process_ms.deadline)} ms; ${grouped(misses)} misses`,
     );
     byId("blocks-note").textContent =
@@ -160,10 +160,10 @@ class BlockChart {
     const bucket = this.#chosen;
     if (bucket === null) {
       this.#readout.textContent = misses
-        ? `${grouped(misses)} of ${grouped(blocks)} blocks missed, each marked by a red triangle`
+        ? `${grouped(misses)} of ${counted(blocks, "block")} missed, each marked by a red triangle`
         : is_realtime
-          ? `None of ${grouped(blocks)} blocks missed`
-          : `${grouped(blocks)} blocks`;
+          ? `None of ${counted(blocks, "block")} missed`
+          : counted(blocks, "block");
       return;
     }
     const size = block_times.blocks_per_bucket;
@@ -208,7 +208,7 @@ function showGauges(report) {
     ...gauges.map(([name, times, deadline, also]) => {
       const full = Math.max(times.deadline, times.max) * 1.02 || 1;
       const share = (ms) => `${(100 * ms) / full}%`;
-      const numbers = `p50 ${milliseconds(times.p50)} ms, p99 ${milliseconds(times.p99)} ms, max ${milliseconds(times.max)} ms`;
+      const numbers = `half within ${milliseconds(times.p50)} ms, 99 % within ${milliseconds(times.p99)} ms, the longest ${milliseconds(times.max)} ms`;
       return element(
         "div",
         { className: "gauge" },

@@ -5,7 +5,7 @@ function showHead(report) {
   const sound = report.channels === 1 ? "mono" : report.channels === 2 ? "stereo" : `${report.channels} channels`;
   const facts = [
     `model ${report.model}`,
-    `${clockTime(report.duration_s, 1)} ${sound}`,
+    `${clockTime(report.duration_s, report.duration_s < 1 ? 2 : 1)} ${sound}`,
     `${grouped(report.sample_rate)} Hz`,
     `blocks of ${grouped(report.block_frames)} frames`,
     report.is_realtime ? "played at the pace of the clock" : "played as fast as the model is",
@@ -16,9 +16,15 @@ function showHead(report) {
 function showFigures(report) {
   const { latency, misses, blocks, coverage, model_ms, process_ms, is_realtime } = report;
   const spare = model_ms.p99 / model_ms.deadline;
-  const separated = percent(coverage);
+  // Of nothing, no share was separated.
+  const separated = report.frames ? [percent(coverage), "%"] : ["–", ""];
+  const hasTimeForModel = is_realtime || latency.parts.some((part) => part.name === "compute" && part.frames);
   const figures = [
-    ["Latency", latency.ms.toFixed(1), "ms", "the same from the first block to the last", ""],
+    [
+      "Latency", latency.ms.toFixed(1), "ms",
+      hasTimeForModel ? "the same from the first block to the last" : "with no time for the model, as blocks waited for it",
+      "",
+    ],
     [
       "Blocks missed",
       grouped(misses),
@@ -26,7 +32,10 @@ function showFigures(report) {
       !is_realtime ? "blocks waited for the model" : misses ? "no final result was there in time" : "every result was there in time",
       misses ? "bad" : "good",
     ],
-    ["Coverage", separated, "%", "of the sound was really separated", coverage >= 1 ? "good" : coverage < 0.99 ? "bad" : ""],
+    [
+      "Coverage", ...separated, "of the sound was really separated",
+      !report.frames ? "" : coverage >= 1 ? "good" : coverage < 0.99 ? "bad" : "",
+    ],
     is_realtime
       ? [
           "Model, p99",
@@ -69,8 +78,7 @@ function showStack(bar, list, parts, colours, label) {
         return element(
           "div",
           { style: { "flex": `${part.amount / total} 1 0`, "--hue": hex, "--ink": inkOn(hex) }, title: `${part.name}: ${part.text}` },
-          element("b", { textContent: part.name }),
-          part.text,
+          element("span", { className: "words" }, element("b", { textContent: part.name }), part.text),
         );
       }),
   );
@@ -120,7 +128,7 @@ function showCoverage(report) {
       detail: `${share} · ${grouped(rung.frames)} frames`, meaning: rung.meaning,
     };
   });
-  byId("coverage-note").textContent = `${percent(report.coverage)} % separated`;
+  byId("coverage-note").textContent = total ? `${percent(report.coverage)} % separated` : "nothing";
   const label = `What was heard: ${parts.map((part) => `${part.name} ${part.text}`).join(", ")}`;
   showStack(byId("coverage-bar"), byId("coverage-parts"), parts, RUNG_COLOURS, label);
 }

@@ -18,6 +18,7 @@ function bytesOf(base64) {
 }
 
 const grouped = (count) => count.toLocaleString("en");
+const counted = (count, name) => `${grouped(count)} ${name}${count === 1 ? "" : "s"}`;
 
 function milliseconds(value) {
   if (value >= 100) return value.toFixed(0);
@@ -25,9 +26,9 @@ function milliseconds(value) {
   return value.toFixed(2);
 }
 
-// Rounded down, so that 100 % means all of it.
+// Rounded down, so that 100 % means all of it; the small sum is for shares like 0.57, which lie just below themselves.
 function percent(share) {
-  return (Math.floor(share * 10000) / 100).toFixed(2);
+  return (Math.floor(share * 10000 + 1e-9) / 100).toFixed(2);
 }
 
 function clockTime(seconds, digits = 0) {

@@ -35,6 +35,7 @@ def test_it_streams_at_the_pace_of_the_clock_and_reports(tmp_path: Path) -> None
     assert result.pop("report_html") == str(tmp_path / "demo" / "report.html")
     assert result == report
     assert result["pace"] == "realtime"
+    assert result["latency"]["total_ms"] == pytest.approx(150, abs=0.1)
     assert sum(result["latency"]["parts_frames"].values()) == result["latency"]["total_frames"]
     assert {"misses", "coverage", "counters", "process_ms"} <= set(result)
     assert result["versions"]["onnxruntime"]
@@ -89,6 +90,18 @@ def test_a_file_in_place_of_the_folder_is_told_before_the_song_plays(tmp_path: P
     assert ended.code == 1
     assert "choose another with --out" in ended.error
     assert "separating" not in ended.err
+
+
+@pytest.mark.parametrize("name", ["report.json", "report.html"])
+def test_a_folder_in_place_of_a_report_is_told_before_the_song_plays(
+    tmp_path: Path, command: Command, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    ended = command("demo", "--seconds", "5", "-o", tmp_path)
+    assert ended.code == 1
+    assert f"{name}' is a folder" in ended.error
+    assert "separating" not in ended.err
+    assert files_in(tmp_path) == []
 
 
 def test_scores_say_what_separating_gained(tmp_path: Path, command: Command) -> None:

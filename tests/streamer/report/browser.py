@@ -21,9 +21,15 @@ _SWITCHES = (
     "--disable-component-update",
     "--disable-sync",
 )
-# Gains are kept where a test can read them; the page itself has no door for that.
-_KEEP_GAINS = """
+# Gains and starts are kept where a test can read them; the page itself has no door for that.
+_KEEP_SOUND = """
 window.gains = [];
+window.starts = [];
+const start = AudioBufferSourceNode.prototype.start;
+AudioBufferSourceNode.prototype.start = function (at, offset) {
+  window.starts.push([at, offset]);
+  return start.call(this, at, offset);
+};
 const createGain = AudioContext.prototype.createGain;
 AudioContext.prototype.createGain = function () {
   const gain = createGain.call(this);
@@ -57,7 +63,7 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(driver))
         self.driver.set_script_timeout(WAIT_S)
-        self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _KEEP_GAINS})
+        self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _KEEP_SOUND})
 
     def open(self, page: Path, *, width: int = 1440, height: int = 900, scheme: str = "light") -> None:
         """Open a file and wait until it is drawn."""

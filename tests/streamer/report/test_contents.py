@@ -35,6 +35,11 @@ def test_misses_stand_at_their_blocks() -> None:
     assert made["process_ms"]["deadline"] == pytest.approx(1000 * BLOCK / RATE)
 
 
+def test_the_real_time_factor_is_time_spent_over_time_played() -> None:
+    assert contents(seconds=3.0, is_realtime=False, slow=0.25)["real_time_factor"] == pytest.approx(0.25, abs=0.01)
+    assert contents(seconds=1.0)["longest_lag_ms"] == pytest.approx(1.2)
+
+
 def test_scores_that_are_no_numbers_can_be_written_as_json() -> None:
     made = contents(("one",), with_truth=True)
     (score,) = json.loads(json.dumps(made["scores"], allow_nan=False))

@@ -58,3 +58,12 @@ def test_a_full_disk_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("streamer.report.listening.tempfile.TemporaryFile", full)
     with pytest.raises(OutputError, match=r"No space left on device.*TMPDIR"):
         Tape(1, 1, 48_000, max_frames=10)
+
+
+@pytest.mark.parametrize("level", [1e2, 1e6, 1e9])
+def test_no_level_ends_the_encoder(level: float) -> None:
+    audio = level * np.random.default_rng(0).standard_normal((1, 2, 48_000))
+    with Tape(1, 2, 48_000, max_frames=48_000) as tape:
+        tape.add(audio.astype(np.float32))
+        (mp3,) = encoded(tape)
+    assert 10 < np.abs(decoded(mp3)[0]).max() < 1000

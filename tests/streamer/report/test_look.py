@@ -218,3 +218,139 @@ def test_more_blocks_than_pixels_keep_the_longest_and_the_misses(show: Show) -> 
     marks = int(page.find("#blocks").get_attribute("data-marks"))
     assert 0 < marks <= 50
     assert "the longest of each 2 blocks" in page.text("#blocks-note")
+
+
+def test_the_figures_are_those_of_the_session(show: Show) -> None:
+    page = show(missed=list(range(30)))
+    figures = [each.text.splitlines() for each in page.driver.find_elements("css selector", ".figure")]
+    assert figures == [
+        ["Latency", "147.9 ms", "the same from the first block to the last"],
+        ["Blocks missed", "30 of 300", "no final result was there in time"],
+        ["Coverage", "90.00 %", "of the sound was really separated"],
+        ["Model, p99", "4.00 ms", "34 % of the 11.6 ms between two windows"],
+    ]
+    assert "half within 2.00 ms, 99 % within 4.00 ms, the longest 7.00 ms" in page.text("#gauges")
+    assert "mixture\n10.00 % · 4,800 frames" in page.text("#coverage-parts")
+
+
+def test_scores_are_told_and_placed_in_db(browser: Browser, tmp_path: Path) -> None:
+    made = contents(("vocals", "drums", "bass"))
+    scores = [("vocals", 6.64, -3.0), ("drums", -2.0, -12.0), ("bass", None, None)]
+    made["scores"] = [
+        {"stem": stem, "sdr_db": sdr, "mixture_sdr_db": mixture, "sdr_gain_db": sdr and sdr - (mixture or 0)}
+        | {"si_sdr_db": sdr, "si_sdr_gain_db": sdr and "-Infinity"}
+        for stem, sdr, mixture in scores
+    ]
+    (tmp_path / "page.html").write_text(report_page(made), encoding="utf-8")
+    browser.open(tmp_path / "page.html")
+    rows = browser.run(
+        "return [...document.querySelectorAll('.score')].slice(1).map((row) => "
+        "[...row.children].filter((each) => each.className !== 'dumbbell').map((each) => each.textContent))"
+    )
+    assert rows == [
+        ["vocals", "6.6", "+9.6", "\N{MINUS SIGN}∞"],
+        ["drums", "\N{MINUS SIGN}2.0", "+10.0", "\N{MINUS SIGN}∞"],
+        ["bass", *3 * ["\N{EN DASH}"]],
+    ]
+    dots = browser.run(
+        "return [...document.querySelectorAll('.from, .to')].map((dot) => parseFloat(dot.style.left) * 25 / 100 - 15)"
+    )
+    assert dots == pytest.approx([-3.0, 6.64, -12.0, -2.0])
+
+
+def test_a_latency_without_time_for_the_model_says_so(browser: Browser, tmp_path: Path) -> None:
+    made = contents(is_realtime=False)
+    for part in made["latency"]["parts"]:
+        if part["name"] == "compute":
+            part["frames"] = part["ms"] = 0
+    (tmp_path / "page.html").write_text(report_page(made), encoding="utf-8")
+    browser.open(tmp_path / "page.html")
+    assert "with no time for the model, as blocks waited for it" in browser.text(".figure")
+
+
+def test_one_block_is_no_plural_and_nothing_was_not_separated(show: Show) -> None:
+    page = show(seconds=1 / 16_000)
+    assert page.text("#blocks-readout") == "None of 1 block missed"
+    page = show(seconds=0.0)
+    assert "Coverage\n\N{EN DASH}\n" in page.text("#figures")
+    assert page.text("#coverage-note") == "nothing"
+
+
+def test_a_share_is_rounded_down_and_not_by_what_floating_point_leaves(browser: Browser, tmp_path: Path) -> None:
+    made = contents()
+    for share, told in ((0.57, "57.00"), (0.99999, "99.99"), (1 - 1e-9, "99.99"), (1.0, "100.00")):
+        made["coverage"] = share
+        (tmp_path / "page.html").write_text(report_page(made), encoding="utf-8")
+        browser.open(tmp_path / "page.html")
+        assert browser.text("#coverage-note") == f"{told} % separated"
+
+
+def test_each_spectrogram_shows_its_own_sound_at_its_pitch(show: Show) -> None:
+    page = show("one", "two", "three")
+    brightest = page.run(
+        """
+        return [...document.querySelectorAll(".picture canvas")].slice(1).map((canvas) => {
+          const { data } = canvas.getContext("2d").getImageData(canvas.width / 2, 0, 1, canvas.height);
+          const far = (y) => Math.abs(data[4 * y] - data[0]) + Math.abs(data[4 * y + 1] - data[1]);
+          const rows = [...Array(canvas.height).keys()].sort((a, b) => far(b) - far(a));
+          return 1 - (rows[0] + 0.5) / canvas.height;
+        });
+        """
+    )
+    marks = page.run(
+        "return [...document.querySelector('.scale').children]"
+        ".map((each) => [each.textContent, parseFloat(each.style.bottom) / 100])"
+    )
+    (low, at_100), (high, at_1000) = marks
+    assert (low, high) == ("100", "1k")
+    hertz = [100 * 10 ** ((height - at_100) / (at_1000 - at_100)) for height in brightest]
+    assert hertz == pytest.approx([220, 440, 660], rel=0.06)
+
+
+def test_the_first_stems_have_colours_of_their_own(show: Show) -> None:
+    page = show("vocals", "drums", "bass", "other", "Guitar", "piano", view={"scheme": "light"})
+    hues = page.run("return [...document.querySelectorAll('.row')].map((row) => row.style.getPropertyValue('--hue'))")
+    assert hues == ["#4b4f52", "#bf430d", "#1766ab", "#08795a", "#96407f", "#836500", "#5b4bc4"]
+
+
+def test_parts_of_a_bar_are_as_long_as_their_amounts(show: Show) -> None:
+    page = show(missed=list(range(30)))
+    widths = "return [...arguments[0].children].map((part) => part.getBoundingClientRect().width)"
+    for bar, amounts in (("#latency-bar", (186, 557, 159, 1400, 64)), ("#coverage-bar", (270, 30))):
+        drawn = page.run(widths, page.find(bar))
+        assert [each / sum(drawn) for each in drawn] == pytest.approx(
+            [each / sum(amounts) for each in amounts], abs=2e-3
+        )
+    assert page.text("#latency-bar").splitlines()[:2] == ["delivery", "11.6 ms"]
+
+
+@pytest.mark.parametrize(("slow", "deadline_at", "longest_at"), [(0.5, 10 / 12.5, 7.5 / 12.5), (0.8, 10 / 15, 12 / 15)])
+def test_bars_and_the_deadline_stand_at_their_times(
+    show: Show, slow: float, deadline_at: float, longest_at: float
+) -> None:
+    page = show(slow=slow, view={"scheme": "light"})
+    shares = """
+    const canvas = document.getElementById("blocks");
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const hex = getComputedStyle(document.documentElement).getPropertyValue(arguments[0]).trim();
+    const wanted = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+    return [...Array(canvas.height).keys()].map((y) => {
+      let count = 0;
+      for (let x = 0; x < canvas.width; x++) {
+        const at = 4 * (y * canvas.width + x);
+        count += wanted.every((value, index) => Math.abs(data[at + index] - value) < 12);
+      }
+      return count / canvas.width;
+    });
+    """
+    text, within, over = (page.run(shares, f"--{name}") for name in ("text", "bar", "over"))
+    height = len(text)
+
+    def row(share: float) -> float:
+        return height - 20 - share * (height - 40)
+
+    lines = [y for y, share in enumerate(text) if share > 0.4]
+    assert lines == pytest.approx([row(deadline_at)], abs=1)
+    shown = [y for y in range(height) if within[y] + over[y] > 0.01]
+    assert shown[0] == pytest.approx(row(longest_at), abs=2)
+    assert (max(over) > 0.01) == (slow > 0.7)

@@ -147,3 +147,11 @@ def test_nothing_can_be_played_where_there_is_nothing(show: Show) -> None:
     assert not page.find("#play").is_enabled()
     assert not page.find("#seek").is_enabled()
     assert "nothing to hear" in page.text("#listen-note")
+
+
+def test_all_signals_start_at_one_moment_and_where_their_sound_begins(show: Show) -> None:
+    page = show("one", "two", seconds=20.0)
+    play(page)
+    starts = page.run("return window.starts")
+    assert len(starts) == 3
+    assert {tuple(each) for each in starts} == {(starts[0][0], 0)}

@@ -57,3 +57,30 @@ def test_a_recording_shorter_than_a_window_has_a_report_too(frames: int) -> None
     made = recorded(sines(2, 1.0)[..., :frames], NAMES)
     assert made.mixture.levels.shape[1] == (frames > 0)
     assert bool(made.mixture.mp3) == (frames > 0)
+
+
+def test_samples_that_are_no_numbers_are_silence_in_the_report_and_handed_on_as_they_are() -> None:
+    stems = sines(2, 0.5)
+    broken = stems.copy()
+    broken[0, :, 1000:1010] = np.nan
+    broken[1, 0, 3000], broken[1, 1, 3001] = np.inf, -np.inf
+    stems[~np.isfinite(broken)] = 0.0
+    handed_on = []
+    recordings = []
+    for audio in (broken, stems):
+        with ReportRecorder(NAMES, RATE, 2) as recorder:
+            handed_on.append(next(iter(recorder.hear([audio[0]]))))
+            recorder.take(audio)
+            recordings.append(recorder.finish())
+    assert np.isnan(handed_on[0][:, 1000:1010]).all()
+    for made, wanted in zip(*((each.mixture, *each.stems) for each in recordings), strict=True):
+        np.testing.assert_array_equal(made.levels, wanted.levels)
+        assert made.mp3 == wanted.mp3
+
+
+@pytest.mark.parametrize("level", [3e2, 1e6, 1e25])
+def test_sound_of_any_level_has_a_picture_and_can_be_heard(level: float) -> None:
+    made = recorded(np.float32(level) * sines(2, 0.5), NAMES)
+    assert made.mixture.levels.max() == 255
+    assert made.mixture.levels.min() < 200
+    assert made.mixture.mp3
