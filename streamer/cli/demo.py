@@ -130,6 +130,8 @@ def _separate_live(
                 raise named_latency_error(latency_ms, error) from error
         print_note("making the report")
         recording = recorder.finish()
+        if recorder.error is not None:
+            print_note(f"the report has less to hear: {recorder.error}")
     return report, recording, files
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tempfile
@@ -45,6 +46,8 @@ class Tape:
     ----------
     frames : int
         Kept so far.
+    error : OutputError or None
+        Why no more is kept than that: a full disk costs the rest of what could be heard, and nothing else.
 
     Raises
     ------
@@ -56,10 +59,11 @@ class Tape:
         self.sample_rate = sample_rate
         self.channels = channels
         self.frames = 0
+        self.error: OutputError | None = None
         self._max_frames = max_frames
         with ExitStack() as stack:
             try:
-                self._files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(signals)]
+                self._files = [stack.enter_context(tempfile.TemporaryFile(buffering=0)) for _ in range(signals)]
             except OSError as error:
                 raise _no_room(error) from error
             self._closing = stack.pop_all()
@@ -70,24 +74,22 @@ class Tape:
         Parameters
         ----------
         audio : ndarray of float32, shape (signals, channels, frames)
-
-        Raises
-        ------
-        OutputError
-            If the disk is full.
         """
         part = audio[..., : self._max_frames - self.frames]
-        if not part.shape[-1]:
+        if not part.shape[-1] or self.error is not None:
             return
         try:
             for file, signal in zip(self._files, part, strict=True):
-                file.write(np.ascontiguousarray(signal.T, np.float32).data)
+                data = np.ascontiguousarray(signal.T, np.float32).data
+                if file.write(data) < data.nbytes:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            raise _no_room(error) from error
-        self.frames += part.shape[-1]
+            self.error = _no_room(error)
+        else:
+            self.frames += part.shape[-1]
 
     def rewound(self) -> list[IO[bytes]]:
-        """Give the files, each at its beginning: float32, channels interleaved."""
+        """Give the files, each at its beginning: ``frames`` of float32, channels interleaved, and maybe some more."""
         try:
             for file in self._files:
                 file.seek(0)
@@ -97,11 +99,7 @@ class Tape:
 
     def close(self) -> None:
         """Remove the files; calling it again does nothing."""
-        # Closing writes what is buffered, which may fail where nothing is wanted of it any more.
-        try:
-            self._closing.close()
-        except OSError:
-            self._closing = ExitStack()
+        self._closing.close()
 
     def __enter__(self) -> Self:
         return self
@@ -135,6 +133,7 @@ def _encode(tape: Tape, file: IO[bytes]) -> bytes:
     rate = listening_rate(tape.sample_rate)
     converter = RateConverter(tape.sample_rate, rate, tape.channels)
     frame_bytes = 4 * tape.channels
+    left = tape.frames
     made = io.BytesIO()
     with soundfile.SoundFile(
         made,
@@ -146,7 +145,8 @@ def _encode(tape: Tape, file: IO[bytes]) -> bytes:
         compression_level=_QUALITY,
         bitrate_mode="VARIABLE",
     ) as mp3:
-        while data := file.read(_CHUNK_FRAMES * frame_bytes):
+        while data := file.read(min(left, _CHUNK_FRAMES) * frame_bytes):
+            left -= len(data) // frame_bytes
             audio = np.frombuffer(data, np.float32).reshape(-1, tape.channels)
             audio = np.clip(audio, -_LIMIT, _LIMIT)
             mp3.write(np.ascontiguousarray(converter.process(np.ascontiguousarray(audio.T)).T))

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from engine.errors import OutputError
 from engine.metrics import StemScore
 from streamer.report.listening import Tape, encoded, listening_rate
 from streamer.report.spectrogram import Spectrogram, levels
@@ -194,9 +195,14 @@ class ReportRecorder:
             scores={name: self._stem_scores(name) for name in self._names if name in self._truth},
             band_hz=tuple(self._mixture_spectrogram.band_hz.tolist()),
             column_s=self._mixture_spectrogram.column_frames / self._sample_rate,
-            listening_s=self._mixture_tape.frames / self._sample_rate,
+            listening_s=min(self._mixture_tape.frames, self._stem_tape.frames) / self._sample_rate,
             listening_rate=listening_rate(self._sample_rate),
         )
+
+    @property
+    def error(self) -> OutputError | None:
+        """Why the report has less to hear than it could."""
+        return self._mixture_tape.error or self._stem_tape.error
 
     def close(self) -> None:
         """Remove the temporary files; calling it again does nothing."""

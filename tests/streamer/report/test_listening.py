@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +59,40 @@ def test_a_full_disk_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("streamer.report.listening.tempfile.TemporaryFile", full)
     with pytest.raises(OutputError, match=r"No space left on device.*TMPDIR"):
         Tape(1, 1, 48_000, max_frames=10)
+
+
+class SmallDisk(io.FileIO):
+    """A file on a disk that is full after so many bytes."""
+
+    def __init__(self, path: Path, room: int) -> None:
+        super().__init__(path, "w+")
+        self.room = room
+
+    def write(self, data: memoryview) -> int:  # type: ignore[override]
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        fits = data.cast("B")[: self.room]
+        self.room -= len(fits)
+        return super().write(fits)
+
+
+@pytest.mark.parametrize("room", [0, 4 * 100, 4 * 5 * 100 + 50])
+def test_a_disk_that_fills_up_costs_the_rest_of_what_could_be_heard_and_nothing_else(
+    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = iter(range(10))
+    monkeypatch.setattr(
+        "streamer.report.listening.tempfile.TemporaryFile",
+        lambda **options: SmallDisk(tmp_path / str(next(names)), room),
+    )
+    with Tape(2, 1, 48_000, max_frames=10_000) as tape:
+        for _ in range(8):
+            tape.add(np.ones((2, 1, 100), np.float32))
+        assert tape.frames == room // 400 * 100
+        assert "No space left on device" in str(tape.error)
+        assert "TMPDIR" in str(tape.error)
+        for mp3 in encoded(tape):
+            assert not mp3 if not tape.frames else decoded(mp3)[0].shape == (1, tape.frames)
 
 
 @pytest.mark.parametrize("level", [1e2, 1e6, 1e9])
