@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,8 +30,10 @@ _CHANNELS = (1, 2)
 _MAX_RATE = 655_350
 # A WAV counts its bytes in 32 bits, header and chunks included.
 _MAX_WAV_BYTES = (1 << 32) - 4096
-# libsndfile's command that turns an RF64 file into a plain WAV at its end if it stayed small enough.
+# libsndfile's command that lets an RF64 file be a plain WAV as long as it is small enough.
 _SFC_RF64_AUTO_DOWNGRADE = 0x1210
+# libsndfile's command that brings the header's lengths up to date.
+_SFC_UPDATE_HEADER_NOW = 0x1060
 
 
 def needs_rf64(frames_hint: int | None, channels: int, sample_bytes: int) -> bool:
@@ -44,6 +47,9 @@ class AudioWriter:
     The audio goes to ``NAME.part`` beside the target and is renamed to it by ``commit``, after everything has
     reached the disk; ``abort`` removes it. As a context manager it commits on success and aborts on any
     exception, Ctrl-C included. A file that exists is replaced in one step; folders are made as needed.
+
+    A recording is worth keeping whatever happens, and is written ``in_place``: under its own name from the start,
+    readable up to the last ``update_header`` also after the process was killed, and kept by ``abort``.
 
     A WAV that could pass 4 GiB, or whose length nobody knows, begins as RF64; one that stays below ends as a
     plain WAV all the same. Floats are written as they are; integer samples are clipped at full scale.
@@ -63,6 +69,8 @@ class AudioWriter:
         much is needed. More frames than this may be written as long as the file stays below 4 GiB.
     subtype : {"FLOAT", "PCM_24", "PCM_16"}
         FLAC holds no floats: there ``FLOAT`` means ``PCM_24``.
+    in_place : bool
+        For wav alone. A file that exists is then refused.
 
     Attributes
     ----------
@@ -85,6 +93,7 @@ class AudioWriter:
         *,
         frames_hint: int | None = None,
         subtype: str = "FLOAT",
+        in_place: bool = False,
     ) -> None:
         self.path = Path(path)
         self.frames_written = 0
@@ -92,11 +101,15 @@ class AudioWriter:
         self._sample_rate = sample_rate
         self._is_flac = self.path.suffix.lower() == ".flac"
         self._subtype, sample_bytes = _checked_format(self.path, sample_rate, channels, subtype)
+        if in_place and self._is_flac:
+            raise ConfigurationError(f"{self._name} would be written in place: only .wav can be, choose that")
+        self._frame_bytes = channels * sample_bytes
         self._needed_bytes = None if frames_hint is None else frames_hint * channels * sample_bytes
         is_rf64 = not self._is_flac and needs_rf64(frames_hint, channels, sample_bytes)
         self._is_sealed = False
         self._is_over = False
-        self._part = PartFile(self.path)
+        self._growing = _GrowingFile(self.path) if in_place else None
+        self._part = self._growing or PartFile(self.path)
         try:
             self._file = soundfile.SoundFile(
                 self._part,
@@ -108,6 +121,11 @@ class AudioWriter:
             )
             if is_rf64:
                 _allow_plain_wav(self._file)
+            if in_place:
+                _update_header(self._file)
+                self._header_bytes = self._part.seek(0, os.SEEK_END)
+            if in_place and self._part.error is not None:
+                raise self._aborted(self._part.error)
         except BaseException as error:
             self._part.discard()
             if isinstance(error, soundfile.LibsndfileError):
@@ -145,6 +163,23 @@ class AudioWriter:
         if self._part.error is not None:
             raise self._aborted(self._part.error)
         self.frames_written += block.shape[1]
+
+    def update_header(self) -> None:
+        """Let a file written ``in_place`` say how long it is, so that what is there can be read, whatever comes.
+
+        Raises
+        ------
+        OutputError
+            If the disk fails. The file is aborted.
+        LifecycleError
+            After ``commit`` or ``abort``.
+        """
+        if self._is_sealed or self._is_over:
+            raise LifecycleError(f"{self._name} is finished: open a new AudioWriter")
+        if self._growing is not None:
+            _update_header(self._file)
+        if self._part.error is not None:
+            raise self._aborted(self._part.error)
 
     def seal(self) -> None:
         """Bring all to the disk and take no more, yet under the part file's name; calling it again does nothing.
@@ -194,12 +229,22 @@ class AudioWriter:
         """Take a committed file away again, unless it replaced an older one; for groups that fail half-way."""
         self._part.withdraw()
 
-    def abort(self) -> None:
-        """Remove what was written, unless it is committed; calling it again does nothing."""
+    def abort(self, *, keep_frames: int | None = None) -> None:
+        """Remove what was written, unless it is committed or ``in_place``; calling it again does nothing.
+
+        Parameters
+        ----------
+        keep_frames : int, optional
+            How much a file written ``in_place`` keeps, so that several end together; left out: all of it.
+        """
         if self._is_over:
             return
         self._is_over = True
         if not self._is_sealed:
+            if self._growing is not None:
+                frames = self.frames_written if keep_frames is None else min(keep_frames, self.frames_written)
+                self._growing.cut(self._header_bytes + frames * self._frame_bytes)
+                _update_header(self._file)
             with suppress(soundfile.SoundFileError, OSError):
                 self._file.close()
         self._part.discard()
@@ -255,6 +300,46 @@ def _allow_plain_wav(file: soundfile.SoundFile) -> None:
     # soundfile has no public face for this command; without it the file stays RF64, which is valid too.
     with suppress(AttributeError, TypeError):
         soundfile._snd.sf_command(file._file, _SFC_RF64_AUTO_DOWNGRADE, soundfile._ffi.NULL, 1)
+
+
+def _update_header(file: soundfile.SoundFile) -> None:
+    # It takes the length from the file's own, so it is right also after the file was cut.
+    soundfile._snd.sf_command(file._file, _SFC_UPDATE_HEADER_NOW, soundfile._ffi.NULL, 0)
+
+
+class _GrowingFile(PartFile):
+    """A file that has its own name from the start and stays, whatever happens."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = self._part = target
+        self._existed = True
+        self.error, self.is_placed = None, False
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._raw = _open_new(target)
+        except FileExistsError as error:
+            raise OutputError(f"{str(target)!r} exists: move it away or choose another folder") from error
+        except OSError as error:
+            raise OutputError(
+                f"{str(target)!r} cannot be written ({error.strerror}): choose another folder with --out"
+            ) from error
+
+    def cut(self, size: int) -> None:
+        """Drop what lies beyond ``size`` bytes, and take writes again: those of the header need no room."""
+        with suppress(OSError):
+            self._raw.truncate(size)
+            self.error = None
+
+    def place(self) -> None:
+        self.is_placed = True
+
+    def discard(self) -> None:
+        with suppress(OSError):
+            self._raw.close()
+
+
+def _open_new(path: Path) -> io.FileIO:
+    return io.FileIO(path, "x+")
 
 
 def _empty_flac(sample_rate: int, channels: int, subtype: str) -> bytes:

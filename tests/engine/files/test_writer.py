@@ -64,6 +64,7 @@ def fill_disk_after(monkeypatch: pytest.MonkeyPatch, limit_bytes: int) -> None:
             return getattr(self.file, name)
 
     monkeypatch.setattr("engine.files.part_file._open_raw", SmallDisk)
+    monkeypatch.setattr("engine.files.writer._open_new", SmallDisk)
 
 
 class TestContent:
@@ -133,6 +134,112 @@ class TestRf64:
             writer.write(noise(100))
         assert (tmp_path / "a.wav").read_bytes()[:4] == b"RF64"
         np.testing.assert_array_equal(read_all(tmp_path / "a.wav"), noise(100))
+
+
+class TestInPlace:
+    def test_the_file_has_its_name_from_the_start_and_is_never_renamed(self, tmp_path: Path) -> None:
+        with AudioWriter(tmp_path / "x" / "a.wav", 44100, 2, in_place=True) as writer:
+            assert names(tmp_path) == ["a.wav"]
+            assert read_all(tmp_path / "x" / "a.wav").shape == (2, 0)
+            writer.write(noise(100))
+        assert names(tmp_path) == ["a.wav"]
+        np.testing.assert_array_equal(read_all(tmp_path / "x" / "a.wav"), noise(100))
+
+    def test_what_the_header_tells_can_be_read_while_more_is_written(self, tmp_path: Path) -> None:
+        with AudioWriter(tmp_path / "a.wav", 44100, 2, in_place=True) as writer:
+            for told in (1000, 1700, 1801):
+                writer.write(noise(2000)[:, writer.frames_written : told])
+                writer.update_header()
+                writer.write(noise(2000)[:, told : told + 100])
+                assert soundfile.info(tmp_path / "a.wav").frames == told
+                np.testing.assert_array_equal(read_all(tmp_path / "a.wav"), noise(2000)[:, :told])
+        np.testing.assert_array_equal(read_all(tmp_path / "a.wav"), noise(2000)[:, :1901])
+
+    @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+    def test_an_exception_keeps_what_was_written(self, tmp_path: Path, error: type[BaseException]) -> None:
+        with pytest.raises(error):
+            write_then(AudioWriter(tmp_path / "a.wav", 44100, 2, in_place=True), noise(100), lambda: fail(error))
+        np.testing.assert_array_equal(read_all(tmp_path / "a.wav"), noise(100))
+
+    @pytest.mark.parametrize(("keep_frames", "kept"), [(0, 0), (699, 699), (1000, 1000), (2000, 1000), (None, 1000)])
+    @pytest.mark.parametrize("is_told", [True, False])
+    def test_an_aborted_file_is_cut_as_asked(
+        self, tmp_path: Path, keep_frames: int | None, kept: int, is_told: bool
+    ) -> None:
+        writer = AudioWriter(tmp_path / "a.wav", 44100, 2, in_place=True)
+        writer.write(noise(1000))
+        if is_told:
+            writer.update_header()
+        writer.abort(keep_frames=keep_frames)
+        writer.abort(keep_frames=1)
+        np.testing.assert_array_equal(read_all(tmp_path / "a.wav"), noise(1000)[:, :kept])
+        assert (tmp_path / "a.wav").stat().st_size == soundfile.info(tmp_path / "a.wav").frames * 8 + 112
+
+    def test_a_full_disk_keeps_every_block_that_was_written_whole(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fill_disk_after(monkeypatch, 8 * 2500)
+        writer = AudioWriter(tmp_path / "a.wav", 44100, 2, in_place=True)
+        writer.write(noise(1000))
+        writer.update_header()
+        writer.write(noise(1000))
+        with pytest.raises(OutputError, match="no space left: free some"):
+            writer.write(noise(1000))
+        np.testing.assert_array_equal(read_all(tmp_path / "a.wav"), np.tile(noise(1000), (1, 2)))
+        with pytest.raises(LifecycleError, match="finished"):
+            writer.write(noise(1))
+
+    def test_a_file_that_exists_is_refused_and_kept(self, tmp_path: Path) -> None:
+        (tmp_path / "a.wav").write_bytes(b"older")
+        with pytest.raises(OutputError, match=r"a\.wav' exists: move it away or choose another folder"):
+            AudioWriter(tmp_path / "a.wav", 44100, 2, in_place=True)
+        assert (tmp_path / "a.wav").read_bytes() == b"older"
+
+    def test_flac_cannot_be_written_in_place(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match=r"only \.wav can be"):
+            AudioWriter(tmp_path / "a.flac", 44100, 2, in_place=True)
+        assert names(tmp_path) == []
+
+    @pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+    def test_files_that_appear_at_the_end_have_no_use_for_a_header_before(self, tmp_path: Path, name: str) -> None:
+        with AudioWriter(tmp_path / name, 44100, 2) as writer:
+            writer.write(noise(100))
+            writer.update_header()
+            writer.write(noise(100))
+        assert read_all(tmp_path / name).shape == (2, 200)
+        with pytest.raises(LifecycleError, match="finished"):
+            writer.update_header()
+
+    def test_a_file_that_passes_four_gib_becomes_rf64_on_the_way(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        files: list[io.FileIO] = []
+
+        def open_new(path: Path) -> io.FileIO:
+            files.append(io.FileIO(path, "x+"))
+            return files[-1]
+
+        monkeypatch.setattr("engine.files.writer._open_new", open_new)
+        path = tmp_path / "a.wav"
+        writer = AudioWriter(path, 44100, 2, in_place=True)
+        writer.write(noise(1000))
+        # As if nearly 4 GiB had been written: a hole in the file, which takes no room.
+        frames = (2**32 - 8000) // 8
+        files[0].seek(112 + frames * 8)
+        for marker, more in ((b"RIFF", 100), (b"RF64", 1900)):
+            writer.write(noise(2000)[:, :more])
+            frames += more
+            writer.update_header()
+            with path.open("rb") as file:
+                assert file.read(4) == marker
+            assert soundfile.info(path).frames == frames
+        writer.commit()
+        with soundfile.SoundFile(path) as file:
+            assert file.frames == frames
+            np.testing.assert_array_equal(file.read(1000, dtype="float32").T, noise(1000))
+            file.seek(frames - 1900)
+            np.testing.assert_array_equal(file.read(dtype="float32").T, noise(2000)[:, :1900])
+        path.unlink()
 
 
 class TestWholeOrNotAtAll:
