@@ -259,7 +259,8 @@ class SpatialDesign:
     def _over_registers(self, column: int) -> F64:
         table = np.array(self.registers, np.float64)
         frequencies = np.maximum(self._frequencies(), table[0, 0])
-        return np.interp(np.log(frequencies), np.log(table[:, 0]), table[:, column])
+        curve: F64 = np.interp(np.log(frequencies), np.log(table[:, 0]), table[:, column])
+        return curve
 
     def _root_hann(self) -> F64:
         return np.sin(np.pi * np.arange(self.n_fft) / self.n_fft)

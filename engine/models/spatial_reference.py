@@ -75,14 +75,14 @@ class SpatialReference(Separator):
         """
         design = self.design
         hop = design.hop_frames
-        past, tail, *following = states
+        past, tail, *before = states
         frame = np.concatenate((past, windows), axis=2)
         delayed = frame[:, :, :hop]
         magnitude = np.abs(frame)
         audible = (magnitude >= np.float32(design.quietest)) & (magnitude <= np.float32(design.loudest))
         spectrum = np.fft.rfft(np.where(audible, frame, 0.0) * self._analysis)
 
-        masks, following = self.masks(spectrum, *following)
+        masks, following = self.masks(spectrum, *before)
         separated = np.fft.irfft(masks[:, :, None] * spectrum[:, None]) * self._synthesis
         separated[..., : design.past_frames] += tail
         ready = separated[..., :hop].astype(np.float32)
