@@ -6,6 +6,8 @@ __all__ = [
     "AudioFileError",
     "BlockError",
     "ConfigurationError",
+    "DeviceError",
+    "DeviceLostError",
     "LatencyError",
     "LifecycleError",
     "ModelError",
@@ -45,6 +47,16 @@ class BlockError(StemstreamError, ValueError):
 
 class LifecycleError(StemstreamError, RuntimeError):
     """A call came out of order, for instance ``process`` before ``prepare``."""
+
+
+class DeviceError(StemstreamError):
+    """An audio device, or what is needed to use one, is missing or refuses what was asked of it."""
+
+    exit_code = 3
+
+
+class DeviceLostError(DeviceError):
+    """An audio device that was in use stopped."""
 
 
 class ModelError(StemstreamError):

@@ -20,6 +20,7 @@ from engine.files.stem_writers import StemWriters
 from engine.offline import ProgressCallback, SeparationCounters, separate_blocks
 from engine.plan import WindowPlan
 from engine.separator import Separator
+from engine.spec import find_stem
 from engine.worker_client import WorkerLike
 
 __all__ = ["FileReport", "separate_file"]
@@ -96,7 +97,7 @@ def separate_file(
     ext : {"wav", "flac"}
     subtype : {"FLOAT", "PCM_24", "PCM_16"}
     stems : sequence of str, optional
-        Only these; all if left out.
+        Only these, in any case; all if left out.
     two_stems : str, optional
         This stem, and all the others together as ``no_NAME``.
     plan, overlap, batch_size, worker, progress
@@ -169,13 +170,17 @@ class _Selection:
     def __init__(self, known: tuple[str, ...], stems: Sequence[str] | None, two_stems: str | None) -> None:
         if stems is not None and two_stems is not None:
             raise ConfigurationError(f"stems {', '.join(stems)} and two_stems {two_stems} were given: give one of them")
-        wanted = [two_stems] if two_stems is not None else list(known if stems is None else dict.fromkeys(stems))
-        for stem in wanted:
-            if stem not in known:
-                raise ConfigurationError(f"stem {stem!r} is unknown: this model gives {', '.join(known)}")
-        self._places = [known.index(stem) for stem in wanted]
+        wanted = [two_stems] if two_stems is not None else list(known if stems is None else stems)
+        found: list[str] = []
+        for name in wanted:
+            stem = find_stem(name, known)
+            if stem is None:
+                raise ConfigurationError(f"stem {name!r} is unknown: this model gives {', '.join(known)}")
+            if stem not in found:
+                found.append(stem)
+        self._places = [known.index(stem) for stem in found]
         self._has_rest = two_stems is not None
-        self.names = (*wanted, f"no_{two_stems}") if self._has_rest else tuple(wanted)
+        self.names = (*found, f"no_{found[0]}") if self._has_rest else tuple(found)
 
     def pick(self, part: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Give the stems to write, shape (names, channels, frames)."""

@@ -190,7 +190,7 @@ def separate_blocks(
     into_model = RateConverter(sample_rate, spec.sample_rate, channels)
     way_back = _WayBack(spec, sample_rate, channels) if is_converted else None
     meter = _Meter(progress, frames)
-    own.attach(track)
+    own.attach(track, warm_up=False)
     try:
         for block in blocks:
             heard = _finite(block, counters)

@@ -42,8 +42,9 @@ class WindowPlan:
         On the model's axis. ``hop + fade <= delivery <= window - lookahead`` and ``2 * fade <= delivery``; for
         stateful models ``window == delivery == hop`` and ``fade == 0``, and the look-ahead is the model's own.
     fill : {"zeros", "reflect"}
-        What stands for input that does not exist: before the first frame and after the last. Reflection needs the
-        future, so it is for whole files.
+        What stands for input that does not exist: before the first frame and after the last. ``reflect`` mirrors
+        the recording at its ends, by as much as windows overlap (``window - hop``), and mirrors what that gives where
+        the last window needs more, as the reference separators do. It needs the future, so it is for whole files.
     stateful : bool
 
     Raises
@@ -188,7 +189,7 @@ def offline_plan(
     Parameters
     ----------
     overlap : int, optional
-        1 or more; 4 if left out. The hop is the window divided by it, rounded down.
+        1 or more; what the model's spec recommends if left out. The hop is the window divided by it, rounded down.
     fill : {"zeros", "reflect"}, optional
         Reflection if left out.
 
@@ -204,7 +205,7 @@ def offline_plan(
             )
         return stateful_plan(spec)
     window = _window(spec, window_frames)
-    overlap = 4 if overlap is None else overlap
+    overlap = spec.overlap if overlap is None else overlap
     if not 1 <= overlap <= window:
         raise PlanError(f"overlap {overlap} is out of range: it must be from 1 to the window's {window} frames")
     hop = window // overlap
@@ -213,16 +214,10 @@ def offline_plan(
 
 
 def _window(spec: ModelSpec, window_frames: int | None) -> int:
-    if window_frames is None or window_frames == spec.window_frames:
-        return spec.window_frames
-    step = spec.window_granularity_frames
-    if not step:
-        raise PlanError(
-            f"window {window_frames} cannot be used: model {spec.name!r} takes {spec.window_frames} frames only"
-        )
-    if window_frames < step or window_frames % step:
-        raise PlanError(f"window {window_frames} cannot be used: model {spec.name!r} takes multiples of {step} frames")
-    return window_frames
+    window = spec.window_frames if window_frames is None else window_frames
+    if not spec.takes_window(window):
+        raise PlanError(f"window {window} cannot be used: model {spec.name!r} takes {spec.window_rule}")
+    return window
 
 
 def smallest_slack_frames(

@@ -189,6 +189,9 @@ class Recording:
             return
         places = np.arange(start, stop)
         if self._plan.fill == "reflect" and end > 1:
+            if self._total is not None:
+                border_end = end - 1 + self._plan.window_frames - self._plan.hop_frames
+                places = border_end - np.abs(border_end - places)
             places = np.abs(places)
             if self._total is not None:
                 places = end - 1 - np.abs(end - 1 - places % (2 * (end - 1)))

@@ -18,8 +18,9 @@ from engine.spec import ModelSpec
 __all__ = ["ENTRY_POINT_GROUP", "ModelEntry", "available_models", "load_separator"]
 
 ENTRY_POINT_GROUP = "stemstream.models"
-_MODEL_SUFFIX = ".onnx"
+_ONNX_SUFFIX = ".onnx"
 _CHECKPOINT_SUFFIXES = (".ckpt", ".pth", ".pt", ".th", ".safetensors")
+_SUFFIXES = ", ".join((_ONNX_SUFFIX, *_CHECKPOINT_SUFFIXES))
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,23 @@ def available_models() -> tuple[ModelEntry, ...]:
     return tuple(sorted((_entry(point) for point in _points()), key=lambda entry: (entry.name, entry.distribution)))
 
 
-def load_separator(name_or_path: str | os.PathLike[str], *, threads: int | None = None) -> Separator:
+def load_separator(
+    name_or_path: str | os.PathLike[str],
+    *,
+    config: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+) -> Separator:
     """Load a model.
 
     Parameters
     ----------
     name_or_path : str or path-like
-        A registered name, see `available_models`, or the path of an ``.onnx`` file. A name wins over a file or
-        folder of the same name: write ``./name`` for the file.
+        A registered name, see `available_models`, or the path of an ``.onnx`` file or of an MDX23C checkpoint
+        (``.ckpt``, ``.pth``, ``.pt``, ``.th``, ``.safetensors``). A name wins over a file or folder of the same name:
+        write ``./name`` for the file.
+    config : str or path-like, optional
+        The YAML file that came with a checkpoint, see `engine.backends.torch_separator.TorchSeparator`. Other models
+        take none.
     threads : int, optional
         Threads for one run of the model. None leaves the choice to the model. A registered model that takes no
         ``threads`` chooses for itself.
@@ -68,7 +78,7 @@ def load_separator(name_or_path: str | os.PathLike[str], *, threads: int | None 
     ModelError
         If the name is not known or registered twice, or the model cannot be loaded.
     ConfigurationError
-        If ``threads`` is not a positive integer.
+        If ``threads`` is not a positive integer, or a config is given for a model that takes none.
 
     Notes
     -----
@@ -84,27 +94,48 @@ def load_separator(name_or_path: str | os.PathLike[str], *, threads: int | None 
     if isinstance(name_or_path, str):
         points = [point for point in _points() if point.name == text]
         if points:
+            _refuse_config(text, config)
             return _load_registered(points, threads)
         if not _is_path(text):
-            raise ModelError(f"model {text!r} is not known: {_known(text)}, or a path that ends in {_MODEL_SUFFIX}")
-    return _load_file(Path(text), threads)
+            raise ModelError(f"model {text!r} is not known: {_known(text)}, or a path that ends in {_SUFFIXES}")
+    return _load_file(Path(text), config, threads)
 
 
-def _load_file(path: Path, threads: int | None) -> Separator:
+def _load_file(path: Path, config: str | os.PathLike[str] | None, threads: int | None) -> Separator:
     suffix = path.suffix.lower()
-    if suffix == _MODEL_SUFFIX:
+    if suffix == _ONNX_SUFFIX:
         from engine.backends.onnx import OnnxSeparator
 
+        _refuse_config(str(path), config)
         return OnnxSeparator(path, threads=threads)
     if suffix in _CHECKPOINT_SUFFIXES:
-        raise ModelError(
-            f"model file {str(path)!r} is a checkpoint: this version reads {_MODEL_SUFFIX} files and registered "
-            f"names; export it to ONNX; {_known(path.name)}"
-        )
+        return _load_checkpoint(path, config, threads)
     state = "is a folder" if path.is_dir() else "is not a model file" if path.exists() else "does not exist"
     raise ModelError(
-        f"model {str(path)!r} {state}: use a path that ends in {_MODEL_SUFFIX}, or a name; {_known(path.name)}"
+        f"model {str(path)!r} {state}: use a path that ends in {_SUFFIXES}, or a name; {_known(path.name)}"
     )
+
+
+def _load_checkpoint(path: Path, config: str | os.PathLike[str] | None, threads: int | None) -> Separator:
+    try:
+        import torch  # noqa: F401 - what follows needs it, and only here can its absence be told from another fault
+    except (ImportError, OSError) as error:
+        cause = "" if isinstance(error, ModuleNotFoundError) else f" ({' '.join(str(error).split())})"
+        raise ModelError(
+            f"model {str(path)!r} is a PyTorch checkpoint, and PyTorch cannot be imported{cause}: "
+            "pip install 'stemstream[torch]'"
+        ) from error
+    from engine.backends.torch_separator import TorchSeparator
+
+    return TorchSeparator(path, config=config, threads=threads)
+
+
+def _refuse_config(model: str, config: str | os.PathLike[str] | None) -> None:
+    if config is not None:
+        raise ConfigurationError(
+            f"config {os.fspath(config)!r} was given with model {model!r}: only checkpoints "
+            f"({', '.join(_CHECKPOINT_SUFFIXES)}) take one, leave it out"
+        )
 
 
 def _load_registered(points: list[EntryPoint], threads: int | None) -> Separator:

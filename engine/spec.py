@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from engine.errors import ModelError
 
-__all__ = ["ModelSpec", "StateSpec"]
+__all__ = ["ModelSpec", "StateSpec", "find_stem"]
 
 _CHANNELS = (1, 2)
 _MAX_RATE = 768_000
@@ -62,7 +63,8 @@ class ModelSpec:
     channels : int
         1 or 2.
     stems : tuple of str
-        Names of what the model gives, in its output order, lower case.
+        Names of what the model gives, in its output order. No two may differ in case alone: files are named in
+        lower case.
     stateful : bool
         False: a windowed model sees ``window_frames`` at once and remembers nothing.
         True: a stateful model sees one hop and carries ``states`` to the next.
@@ -76,11 +78,13 @@ class ModelSpec:
     fade_frames : int
         Windowed models: the crossfade to use when nothing else is asked for; 0 for stateful models.
     window_granularity_frames : int
-        0 when the window length is fixed; otherwise other windows may be used in steps of this many frames.
+        0 when the window length is fixed; otherwise windows may differ from it by any multiple of this.
     priming_frames : int
         Stateful models: input after which a fresh state is as good as one that heard everything.
     states : tuple of StateSpec
         Empty for windowed models.
+    overlap : int
+        Windowed models: windows that each frame of a whole recording is in when nothing else is asked for.
     residual : str
         The stem that takes what the others leave: named by the model, or ``other``, or the last stem.
         A name that is not in ``stems`` adds a stem that is made by subtraction, as for a model of one stem.
@@ -105,13 +109,14 @@ class ModelSpec:
     window_granularity_frames: int = 0
     priming_frames: int = 0
     states: tuple[StateSpec, ...] = ()
+    overlap: int = 4
     residual: str = ""
     description: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not self.stems:
             raise ModelError(f"model {self.name!r} names no stems: give at least one")
-        if len(set(self.stems)) != len(self.stems):
+        if _has_twins(self.stems):
             raise ModelError(f"model {self.name!r} names a stem twice: {', '.join(self.stems)}")
         if not self.residual:
             object.__setattr__(self, "residual", _default_residual(self.stems))
@@ -119,6 +124,11 @@ class ModelSpec:
             raise ModelError(
                 f"model {self.name!r} gives one stem, {self.residual!r}, and names it as the residual: "
                 "name another, which is then made by subtraction"
+            )
+        if _has_twins(self.output_stems):
+            raise ModelError(
+                f"model {self.name!r} has the residual {self.residual!r}, which differs from a stem in case alone: "
+                f"spell it as in {', '.join(self.stems)}, or name another"
             )
         for stem in (*self.stems, self.residual):
             _check_stem_name(self.name, stem)
@@ -140,6 +150,8 @@ class ModelSpec:
                 f"model {self.name!r} has hop {self.hop_frames} and window {self.window_frames}: "
                 "they must satisfy 1 <= hop <= window"
             )
+        if self.overlap < 1:
+            raise ModelError(f"model {self.name!r} has overlap {self.overlap}: it must be >= 1")
         for name in ("lookahead_frames", "fade_frames", "window_granularity_frames", "priming_frames"):
             if getattr(self, name) < 0:
                 raise ModelError(f"model {self.name!r} has {name} {getattr(self, name)}: it must be >= 0")
@@ -168,15 +180,52 @@ class ModelSpec:
         """Place of the residual stem in ``output_stems``."""
         return self.output_stems.index(self.residual)
 
+    @property
+    def window_rule(self) -> str:
+        """Which windows the model takes, in words."""
+        step = self.window_granularity_frames
+        if not step:
+            return f"{self.window_frames} frames only"
+        offset = self.window_frames % step
+        plus = f" plus {offset}" if offset else ""
+        return f"{self.window_frames} frames or multiples of {step} frames{plus}"
+
+    def takes_window(self, window_frames: int) -> bool:
+        """Whether a windowed model takes windows of this length."""
+        step = self.window_granularity_frames
+        if window_frames == self.window_frames or not step:
+            return window_frames == self.window_frames
+        return window_frames > 0 and (window_frames - self.window_frames) % step == 0
+
+    def check_window(self, window_frames: int) -> None:
+        """Refuse a window that the model does not take.
+
+        Raises
+        ------
+        ModelError
+        """
+        if not self.takes_window(window_frames):
+            raise ModelError(f"model {self.name!r} takes no window of {window_frames} frames: use {self.window_rule}")
+
     def initial_states(self, batch_size: int) -> tuple[np.ndarray[Any, np.dtype[Any]], ...]:
         """Fresh state arrays, each ``(batch_size, *shape)``."""
         return tuple(np.full((batch_size, *s.shape), s.initial, dtype=s.dtype) for s in self.states)
 
 
+def find_stem(name: str, stems: Sequence[str]) -> str | None:
+    """Give the stem of that name, in whatever case it is written; None if there is none."""
+    return next((stem for stem in stems if stem.lower() == name.lower()), None)
+
+
 def _default_residual(stems: tuple[str, ...]) -> str:
+    other = find_stem("other", stems)
     if len(stems) == 1:
-        return "rest" if stems == ("other",) else "other"
-    return "other" if "other" in stems else stems[-1]
+        return "rest" if other else "other"
+    return other or stems[-1]
+
+
+def _has_twins(stems: tuple[str, ...]) -> bool:
+    return len({stem.lower() for stem in stems}) != len(stems)
 
 
 def _check_stem_name(model: str, stem: str) -> None:

@@ -75,13 +75,19 @@ class Worker:
         """Whether the thread is alive and at work."""
         return self._thread is not None and self._is_serving
 
-    def attach(self, client: WorkerClient) -> tuple[float, ...]:
+    def attach(self, client: WorkerClient, *, warm_up: bool = True) -> tuple[float, ...]:
         """Take a client in, allocate for its model, and warm it up at the exact shapes on the worker's thread.
+
+        Parameters
+        ----------
+        client : WorkerClient
+        warm_up : bool
+            False where no window has a deadline: some models take a minute a run.
 
         Returns
         -------
         tuple of float
-            Seconds of each timed run of one window, after three untimed ones.
+            Seconds of each timed run of one window, after three untimed ones; none without a warm-up.
 
         Raises
         ------
@@ -95,7 +101,7 @@ class Worker:
                 self._thread.start()
                 atexit.register(self._stop_at_exit)
             try:
-                return self._ask(lambda: self._admit(client))
+                return self._ask(lambda: self._admit(client, warm_up))
             except BaseException:
                 # An interruption may have come while the client was being admitted.
                 with contextlib.suppress(LifecycleError):
@@ -203,13 +209,16 @@ class Worker:
                 # Where a window was due and could not be loaded, as when a stream was reset meanwhile, look again.
                 self._tokens.get()
 
-    def _admit(self, client: WorkerClient) -> tuple[float, ...]:
+    def _admit(self, client: WorkerClient, warm_up: bool) -> tuple[float, ...]:
         key = _key(client)
         if key not in self._runners:
-            runner = client.separator.runner(self.batch_size, client.window_frames)
-            self._runners[key] = runner, _warm_up(runner)
+            self._runners[key] = client.separator.runner(self.batch_size, client.window_frames), ()
+        runner, timings = self._runners[key]
+        if warm_up and not timings:
+            timings = _warm_up(runner)
+            self._runners[key] = runner, timings
         self._clients = (*self._clients, client)
-        return self._runners[key][1]
+        return timings if warm_up else ()
 
     def _dismiss(self, client: WorkerClient) -> None:
         self._clients = tuple(c for c in self._clients if c is not client)

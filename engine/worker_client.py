@@ -48,8 +48,8 @@ class WorkerLike(Protocol):
 
     batch_size: int
 
-    def attach(self, client: WorkerClient) -> tuple[float, ...]:
-        """Take a client in and warm its model up; returns the seconds of the timed runs, one window each."""
+    def attach(self, client: WorkerClient, *, warm_up: bool = True) -> tuple[float, ...]:
+        """Take a client in and warm its model up unless told; returns the seconds of the timed runs of one window."""
 
     def detach(self, client: WorkerClient) -> None:
         """Let a client go; returns when none of its windows is under way."""

@@ -141,7 +141,7 @@ class ScriptedWorker:
         self.runs = 0
         """Runs begun."""
 
-    def attach(self, client: WorkerClient) -> tuple[float, ...]:
+    def attach(self, client: WorkerClient, *, warm_up: bool = True) -> tuple[float, ...]:
         """Take a client in; virtual runs have no time of their own to report."""
         self._clients.append(client)
         self._runners[id(client)] = client.separator.runner(1, client.window_frames)

@@ -60,7 +60,8 @@ class ModelDescription(BaseModel):
         Windowed models: default a quarter of the hop, or what the window leaves if that is less.
         Stateful models: 0.
     window_granularity_frames : int
-        Default 0: the window's length is fixed. More is allowed only where the graph leaves its frame axis open.
+        Default 0: the window's length is fixed. Otherwise windows may differ from it by any multiple of this, which is
+        allowed only where the graph leaves its frame axis open.
     priming_frames : int
         Default 0.
     residual : str

@@ -16,6 +16,7 @@ from engine.backends.runtime import native, ort
 from engine.denormals import DenormalsAsZero
 from engine.errors import ConfigurationError, ModelError
 from engine.lock_keeping import copy
+from engine.model_file import check_model_file
 from engine.separator import F32, Runner, Separator, StateArrays
 
 __all__ = ["OnnxRunner", "OnnxSeparator"]
@@ -74,7 +75,7 @@ class OnnxSeparator(Separator):
         self.path = Path(path)
         source = f"model file {str(self.path)!r}"
         options = _session_options(threads)
-        _check_file(self.path, source)
+        check_model_file(self.path, source, kind=".onnx file", remedy="download or export it again")
         check_external_data(self.path)
         try:
             with DenormalsAsZero():
@@ -173,10 +174,7 @@ class OnnxRunner(Runner):
         spec = separator.spec
         if batch_size < 1:
             raise ConfigurationError(f"batch size {batch_size} is out of range: it must be at least 1")
-        step = spec.window_granularity_frames
-        if window_frames != spec.window_frames and (not step or window_frames < step or window_frames % step):
-            allowed = f"{spec.window_frames} frames" + (f" or multiples of {step}" if step else " only")
-            raise ModelError(f"model {spec.name!r} takes no window of {window_frames} frames: use {allowed}")
+        spec.check_window(window_frames)
         super().__init__(separator, batch_size, window_frames)
         self._session = separator._open_session()
         self._new_states: StateArrays = tuple(np.empty_like(state) for state in self.states)
@@ -235,20 +233,6 @@ def _session_options(threads: int | None) -> Any:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     return options
-
-
-def _check_file(path: Path, source: str) -> None:
-    if path.is_dir():
-        raise ModelError(f"{source} is a folder: name the .onnx file in it")
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except FileNotFoundError as error:
-        raise ModelError(f"{source} does not exist: check the path") from error
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{source} cannot be read ({error}): check the path and its permissions") from error
-    if empty:
-        raise ModelError(f"{source} is empty: download or export it again")
 
 
 def _tensors(arguments: Any) -> list[GraphTensor]:

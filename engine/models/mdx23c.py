@@ -65,7 +65,7 @@ class SpectrumTransform:
         rows = parts.reshape(batch * stems * doubled // 2, 2, bins, columns)
         rows = functional.pad(rows, (0, 0, 0, self._n_fft // 2 + 1 - bins))
         spectrum = torch.view_as_complex(rows.permute(0, 2, 3, 1).contiguous())
-        audio = torch.istft(spectrum, n_fft=self._n_fft, hop_length=self._hop, window=self._window, center=True)
+        audio: Tensor = torch.istft(spectrum, n_fft=self._n_fft, hop_length=self._hop, window=self._window, center=True)
         return audio.reshape(batch, stems, doubled // 2, -1)
 
 
@@ -122,8 +122,8 @@ class Mdx23c(nn.Module):
             x = decoder(x, skipped.pop())
         x = x.transpose(-1, -2) * first
         del first
-        x = self.final_conv(torch.cat((mixture, x), dim=1))
-        return x.reshape(batch, self._outputs, parts, bins, columns)
+        stems: Tensor = self.final_conv(torch.cat((mixture, x), dim=1))
+        return stems.reshape(batch, self._outputs, parts, bins, columns)
 
 
 class _Encoder(nn.Module):

@@ -124,9 +124,10 @@ def match_architecture(shapes: Shapes, config: Mdx23cConfig, *, file: str, confi
     for key, value, found in told:
         if value is not None and value != found:
             raise _disagreement(config_source, file, key, _shown(value), _shown(found))
-    bottleneck = model.bottleneck_factor or sizes.frequencies // sizes.hidden
+    shrunk = max(1, sizes.frequencies // sizes.hidden)
+    bottleneck = model.bottleneck_factor or shrunk
     if sizes.frequencies // bottleneck != sizes.hidden:
-        found_factor = f"{sizes.frequencies // sizes.hidden} ({sizes.hidden} of {sizes.frequencies} frequencies)"
+        found_factor = f"{shrunk} ({sizes.hidden} of {sizes.frequencies} frequencies)"
         raise _disagreement(config_source, file, "model.bottleneck_factor", bottleneck, found_factor)
     if sizes.final != stems * sizes.folded:
         key = "training.instruments" if config.training.target_instrument is None else "training.target_instrument"
@@ -239,9 +240,7 @@ def _shape(shapes: Shapes, name: str, axes: int, file: str) -> tuple[int, ...]:
     shape = shapes.get(name, ())
     if len(shape) != axes or not all(shape):
         found = f"a tensor {name!r} of shape {_shown(shape)}" if name in shapes else f"no tensor {name!r}"
-        raise ModelError(
-            f"{file} has {found}: it is no MDX23C (TFC-TDF v3) network; export other networks to ONNX, see docs/models.md"
-        )
+        raise ModelError(f"{file} has {found}: it is no MDX23C (TFC-TDF v3) network; export other networks to ONNX")
     return shape
 
 
@@ -289,7 +288,7 @@ def _check_tensors(shapes: Shapes, architecture: Architecture, file: str) -> Non
     for name, shape in wanted.items():
         if shapes[name] != shape:
             raise ModelError(
-                f"{file}: tensor {name!r} has shape {_shown(shapes[name])} where the other tensors need {_shown(shape)}: "
+                f"{file}: tensor {name!r} has shape {_shown(shapes[name])} where the others need {_shown(shape)}: "
                 "the file is damaged, or another kind of network; download it again"
             )
 

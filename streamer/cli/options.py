@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine.errors import LatencyError
 
-__all__ = ["Debug", "Json", "LatencyMs", "Model", "Pace", "PaceOption", "latency_s", "named_latency_error"]
+__all__ = ["Config", "Debug", "Json", "LatencyMs", "Model", "Pace", "PaceOption", "latency_s", "named_latency_error"]
 
 
 class Pace(StrEnum):
@@ -31,7 +32,16 @@ Debug = Annotated[
 ]
 Model = Annotated[
     str,
-    typer.Option("--model", "-m", metavar="NAME|PATH", help="A name of `stemstream models list`, or an .onnx file."),
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME|PATH",
+        help="A name of `stemstream models list`, an .onnx file, or a checkpoint of an MDX23C model.",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE.yaml", help="What came with the checkpoint; public ones need none."),
 ]
 PaceOption = Annotated[
     Pace,

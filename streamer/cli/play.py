@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.errors import ConfigurationError, LatencyError
-from streamer.cli.options import Debug, Json, LatencyMs, Model, Pace, PaceOption, latency_s, named_latency_error
+from streamer.cli.options import Config, Debug, Json, LatencyMs, Model, Pace, PaceOption, latency_s, named_latency_error
 from streamer.cli.summary import summary_lines
 from streamer.cli.terminal import print_error, print_json, print_note, print_result, watched_progress
 
@@ -43,6 +43,7 @@ def play(
         typer.Option("--report", metavar="PAGE.html", help="Write a page in which it can be seen and heard."),
     ] = None,
     model: Model = "spatial",
+    config: Config = None,
     pace: PaceOption = Pace.REALTIME,
     latency_ms: LatencyMs = None,
     block_frames: Annotated[
@@ -72,19 +73,23 @@ def play(
     saved: dict[str, str] = {}
     with ExitStack() as stack:
         reader = stack.enter_context(AudioReader(file))
-        separator = load_separator(model)
+        separator = load_separator(model, config=config)
         stack.callback(separator.release)
         processor = StemProcessor(separator, latency_s=latency_s(latency_ms), realtime=pace is Pace.REALTIME)
         blocks = reader.blocks(block_frames)
         sinks: list[Sink] = []
+        if report is not None:
+            _check_replaces_no_input(f"--report {str(report)!r}", report, file)
+            # Opened before the music, so that a place that cannot be written to is told at once; it appears last.
+            page = stack.enter_context(whole_file(report, option="--report"))
         if save is not None:
             paths = {s: stem_path(save, track=file.stem, stem=s.lower(), ext="wav") for s in processor.stems}
+            for stem, place in paths.items():
+                _check_replaces_no_input(f"--save {str(save)!r}: stem {stem!r}", place, file)
             writers = StemWriters(paths, reader.sample_rate, reader.channels, frames_hint=reader.frames)
             sinks.append(stack.enter_context(writers).write)
             saved = {stem: str(path) for stem, path in paths.items()}
         if report is not None:
-            # Opened before the music, so that a place that cannot be written to is told at once.
-            page = stack.enter_context(whole_file(report, option="--report"))
             recorder = stack.enter_context(ReportRecorder(processor.stems, reader.sample_rate, reader.channels))
             blocks = recorder.hear(blocks)
             sinks.append(recorder.take)
@@ -104,7 +109,10 @@ def play(
                 raise named_latency_error(latency_ms, error) from error
         if report is not None:
             print_note("making the report")
-            page.write(_page(session, recorder.finish(), title=file.name, model=separator.spec.name).encode())
+            recording = recorder.finish()
+            if recorder.error is not None:
+                print_note(f"the report has less to hear: {recorder.error}")
+            page.write(_page(session, recording, title=file.name, model=separator.spec.name).encode())
     if json:
         print_json(
             {
@@ -124,6 +132,12 @@ def play(
     for path in saved.values():
         print_result(path)
     return 0
+
+
+def _check_replaces_no_input(named: str, output: Path, file: Path) -> None:
+    # The file is there, and may have more than one name.
+    if output.exists() and output.samefile(file):
+        raise ConfigurationError(f"{named} would replace the input {str(file)!r}: choose another place")
 
 
 def _all_of(sinks: list[Sink]) -> Sink:

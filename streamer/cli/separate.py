@@ -14,7 +14,7 @@ import typer
 
 from engine.errors import ConfigurationError, ModelError, StemstreamError
 from engine.files.stem_path import DEFAULT_TEMPLATE, stem_path
-from streamer.cli.options import Debug, Json, Model
+from streamer.cli.options import Config, Debug, Json, Model
 from streamer.cli.terminal import print_error, print_json, print_note, print_result, print_traceback, watched_progress
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def separate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="wav, flac, mp3, ogg, opus; m4a with PyAV.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the stems go; made if need be.")],
     model: Model = "spatial",
+    config: Config = None,
     overlap: Annotated[
         int | None,
         typer.Option("--overlap", metavar="N", help="Windows that each frame is in; more is slower and smoother."),
@@ -84,7 +85,7 @@ def separate(
     from engine.worker import Worker
 
     worker = Worker(batch_size)
-    separator = load_separator(model)
+    separator = load_separator(model, config=config)
     plan = offline_plan(separator.spec, overlap=overlap)
     names = _output_names(separator.spec.output_stems, stem, two_stems)
     check_outputs(files, out, filename, names, ext)
@@ -183,13 +184,17 @@ def _subtype(ext: Extension, *, float32: bool, int24: bool, int16: bool) -> str:
 
 
 def _output_names(known: tuple[str, ...], stems: Sequence[str] | None, two_stems: str | None) -> tuple[str, ...]:
+    from engine.spec import find_stem
+
     option = "--stem" if two_stems is None else "--two-stems"
-    wanted = known if not stems else tuple(dict.fromkeys(stems))
-    wanted = wanted if two_stems is None else (two_stems,)
+    wanted = (two_stems,) if two_stems is not None else stems or known
+    found: dict[str, None] = {}
     for name in wanted:
-        if name not in known:
+        stem = find_stem(name, known)
+        if stem is None:
             raise ConfigurationError(f"{option} {name!r} is unknown: this model gives {', '.join(known)}")
-    return wanted if two_stems is None else (two_stems, f"no_{two_stems}")
+        found[stem] = None
+    return tuple(found) if two_stems is None else (*found, *(f"no_{stem}" for stem in found))
 
 
 def _named(path: Path, error: StemstreamError) -> str:

@@ -130,14 +130,20 @@ def test_a_model_sees_its_windows_filled_as_the_plan_says(frames: int, overlap: 
         plan = offline_plan(model.spec, overlap=overlap, fill=fill)
         separate(model, audio, 8000, plan=plan, worker=worker)
         window, hop = plan.window_frames, plan.hop_frames
-        padding = (window, window + 2 * hop)
+        border = window - hop
         if fill == "reflect" and frames > 1:
-            padded = np.pad(audio[0], padding, mode="reflect")
+            # Mirrored by the overlap of two windows, and what that gives again.
+            padded = np.pad(np.pad(audio[0], border, mode="reflect"), (0, hop), mode="reflect")
         else:
-            padded = np.pad(audio[0], padding)
+            padded = np.pad(audio[0], (border, border + hop))
         for index, seen in enumerate(batch[0, 0] for batch in model.batches):
-            end = (index + 1) * hop + window
-            np.testing.assert_array_equal(seen, padded[end - window : end])
+            np.testing.assert_array_equal(seen, padded[index * hop : index * hop + window])
+
+
+def test_no_window_is_run_but_those_of_the_recording() -> None:
+    model, counters = Recording(WholeWindow()), SeparationCounters()
+    separate(model, noise(2, 300), 8000, counters=counters)
+    assert len(model.batches) == counters.windows > 0
 
 
 def test_what_it_gives_is_the_callers_to_keep() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -284,6 +285,12 @@ def test_an_offline_plan_overlaps_four_times_and_reflects_unless_told() -> None:
     plan = offline_plan(WINDOWED)
     assert (plan.hop_frames, plan.fill) == (250, "reflect")
     assert offline_plan(WINDOWED, fill="zeros").fill == "zeros"
+
+
+def test_a_model_may_recommend_another_overlap() -> None:
+    eight = replace(WINDOWED, overlap=8)
+    assert offline_plan(eight).hop_frames == 125
+    assert offline_plan(eight, overlap=2).hop_frames == 500
 
 
 @pytest.mark.parametrize("overlap", [0, -1, 1001])

@@ -92,7 +92,7 @@ class TestNames:
         site.install("acme-c", {"acme-copy": "load", "other": "load"})
         said = message("acme-cpy")
         assert said.startswith("model 'acme-cpy' is not known: did you mean 'acme-copy'? known names are acme-copy, ")
-        assert said.endswith("or a path that ends in .onnx")
+        assert ", or a path that ends in .onnx, .ckpt, " in said
 
     def test_a_name_wins_over_a_folder_of_the_same_name(
         self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -164,9 +164,30 @@ class TestPaths:
         assert "'no/such/model' does not exist" in message("no/such/model")
         assert "'model.bin' does not exist" in message("model.bin")
 
-    @pytest.mark.parametrize("suffix", [".ckpt", ".pth", ".th", ".pt", ".safetensors"])
-    def test_a_checkpoint_says_what_this_version_reads(self, suffix: str) -> None:
-        assert "is a checkpoint: this version reads .onnx files and registered names" in message(f"model{suffix}")
+    @pytest.mark.parametrize("suffix", [".ckpt", ".CKPT", ".pth", ".th", ".pt", ".safetensors"])
+    def test_a_missing_checkpoint_is_said_to_be_missing(self, suffix: str) -> None:
+        assert message(f"model{suffix}") == f"checkpoint 'model{suffix}' does not exist: check the path"
+
+    @pytest.mark.parametrize("absence", [None, "broken"])
+    def test_a_checkpoint_without_pytorch_names_the_extra(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absence: str | None
+    ) -> None:
+        if absence is None:
+            monkeypatch.setitem(sys.modules, "torch", None)
+        else:
+            (tmp_path / "torch.py").write_text("raise OSError('no libtorch.so')")
+            monkeypatch.delitem(sys.modules, "torch", raising=False)
+            monkeypatch.syspath_prepend(str(tmp_path))
+        said = message("model.ckpt")
+        assert said.startswith("model 'model.ckpt' is a PyTorch checkpoint, and PyTorch cannot be imported")
+        assert said.endswith(": pip install 'stemstream[torch]'")
+        assert ("no libtorch.so" in said) == (absence == "broken")
+
+    def test_a_config_is_for_checkpoints_only(self, site: Site, tmp_path: Path) -> None:
+        site.install("acme-k", {"acme-copy": "load"})
+        for model in ("acme-copy", tmp_path / "a.onnx"):
+            with pytest.raises(ConfigurationError, match=r"config 'c.yaml' was given with model .*: only checkpoints"):
+                load_separator(model, config="c.yaml")
 
     def test_a_file_of_another_kind_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "song.wav").write_bytes(b"RIFF")

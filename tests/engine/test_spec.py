@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ModelError
-from engine.spec import ModelSpec, StateSpec
+from engine.spec import ModelSpec, StateSpec, find_stem
 
 WINDOWED: dict[str, Any] = {
     "name": "m",
@@ -32,6 +32,9 @@ STATEFUL: dict[str, Any] = {
     [
         ({"stems": ()}, "names no stems"),
         ({"stems": ("a", "a")}, "names a stem twice: a, a"),
+        ({"stems": ("Bass", "bass")}, "names a stem twice: Bass, bass"),
+        ({"residual": "Vocals"}, "has the residual 'Vocals', which differs from a stem in case alone: spell it as in"),
+        ({"overlap": 0}, "has overlap 0: it must be >= 1"),
         ({"stems": ("a", "../b")}, "names a stem '../b'"),
         ({"stems": ("a", "")}, "names a stem ''"),
         ({"stems": ("a", " b")}, "names a stem ' b'"),
@@ -92,6 +95,8 @@ def test_a_state_refuses(arguments: tuple[Any, ...], said: str) -> None:
         (("vocals", "drums"), "", ("vocals", "drums"), 1),
         (("vocals", "drums"), "vocals", ("vocals", "drums"), 0),
         (("vocals",), "instrumental", ("vocals", "instrumental"), 1),
+        (("Vocals", "Other", "Drums"), "", ("Vocals", "Other", "Drums"), 1),
+        (("Other",), "", ("Other", "rest"), 1),
     ],
 )
 def test_the_residual_is_the_named_stem_or_other_or_the_last(
@@ -112,3 +117,31 @@ def test_fresh_states_hold_their_initial_value_for_every_stream() -> None:
 
 def test_specs_that_differ_in_their_description_only_are_equal() -> None:
     assert ModelSpec(**WINDOWED, description="a") == ModelSpec(**WINDOWED, description="b")
+
+
+def test_a_stem_is_found_in_whatever_case_it_is_written() -> None:
+    assert find_stem("no reverb", ("No Reverb", "Reverb")) == "No Reverb"
+    assert find_stem("REVERB", ("No Reverb", "Reverb")) == "Reverb"
+    assert find_stem("vocals", ("No Reverb", "Reverb")) is None
+
+
+@pytest.mark.parametrize(
+    ("window", "step", "rule", "taken", "refused"),
+    [
+        (100, 0, "100 frames only", (100,), (0, 50, 200)),
+        (96, 32, "96 frames or multiples of 32 frames", (32, 64, 96, 3200), (-32, 0, 16, 97)),
+        (120, 32, "120 frames or multiples of 32 frames plus 24", (24, 56, 120, 152), (-8, 0, 32, 96, 128)),
+    ],
+)
+def test_other_windows_differ_by_multiples_of_the_granularity(
+    window: int, step: int, rule: str, taken: tuple[int, ...], refused: tuple[int, ...]
+) -> None:
+    spec = ModelSpec(**{**WINDOWED, "window_frames": window, "window_granularity_frames": step})
+    assert spec.window_rule == rule
+    for frames in taken:
+        assert spec.takes_window(frames)
+        spec.check_window(frames)
+    for frames in refused:
+        assert not spec.takes_window(frames)
+        with pytest.raises(ModelError, match=f"^model 'm' takes no window of {frames} frames: use {rule}$"):
+            spec.check_window(frames)

@@ -342,6 +342,20 @@ def test_a_model_is_warmed_up_at_the_exact_shapes_before_it_is_used() -> None:
     worker.detach(two)
 
 
+def test_a_warm_up_may_be_left_out_until_somebody_needs_it() -> None:
+    model, worker = Recording(WholeWindow()), Worker(batch_size=3)
+    one, two, three = Client(model), Client(model), Client(model)
+    assert worker.attach(one, warm_up=False) == ()
+    assert model.batches == []
+    timings = worker.attach(two)
+    assert model.batch_sizes == [3] * 3 + [1] * len(timings)
+    assert timings
+    assert worker.attach(three, warm_up=False) == ()
+    assert len(model.batches) == 3 + len(timings)
+    for client in (one, two, three):
+        worker.detach(client)
+
+
 def test_a_model_that_fails_in_its_warm_up_is_refused_and_no_thread_is_left() -> None:
     model, worker = Recording(WholeWindow()), Worker()
     model.error = RuntimeError("no such kernel")

@@ -221,3 +221,65 @@ def test_ctrl_c_leaves_no_report(tmp_path: Path, tiny: Path) -> None:
         process.communicate(timeout=60)
     assert process.returncode == 130
     assert files_in(tmp_path) == ["song.wav"]
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_report_in_place_of_the_song_is_refused(
+    tmp_path: Path, tiny: Path, command: Command, is_linked: bool
+) -> None:
+    # Files are told by their content, so that a song may have any name.
+    song = write_noise(tmp_path / "song.wav").rename(tmp_path / "song.html")
+    page = tmp_path / "page.html" if is_linked else song
+    if is_linked:
+        page.hardlink_to(song)
+    before = song.read_bytes()
+    ended = command("play", song, "-o", "none", "--pace", "fast", "-m", tiny, "--report", page)
+    assert ended.code == 2
+    assert f"--report {str(page)!r} would replace the input {str(song)!r}: choose another place" in ended.error
+    assert "playing" not in ended.err
+    assert song.read_bytes() == before
+    assert files_in(tmp_path) == sorted({page.name, song.name})
+
+
+def test_a_saved_stem_in_place_of_the_song_is_refused(tmp_path: Path, tiny: Path, command: Command) -> None:
+    (tmp_path / "other").mkdir()
+    song = write_noise(tmp_path / "other" / "other.wav")
+    before = song.read_bytes()
+    ended = command("play", song, "-o", "none", "--pace", "fast", "-m", tiny, "--save", tmp_path)
+    assert ended.code == 2
+    assert f"stem 'other' would replace the input {str(song)!r}" in ended.error
+    assert song.read_bytes() == before
+    assert files_in(tmp_path) == ["other/other.wav"]
+
+
+@pytest.mark.parametrize("broken", ["other.wav", "page.html"])
+def test_stems_are_not_lost_with_the_report_and_there_is_no_report_without_them(
+    tmp_path: Path, song: Path, tiny: Path, command: Command, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    place = PartFile.place
+
+    def fails(part: PartFile) -> None:
+        if part._target.name == broken:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        place(part)
+
+    monkeypatch.setattr(PartFile, "place", fails)
+    options = ["--save", tmp_path / "out", "--report", tmp_path / "page.html"]
+    ended = command("play", song, "-o", "none", "--pace", "fast", "-m", tiny, *options)
+    assert ended.code == 1
+    assert f"{broken}' cannot be written" in ended.error
+    stems = ["out/song/other.wav", "out/song/quarter.wav"] if broken == "page.html" else []
+    assert files_in(tmp_path) == [*stems, "song.wav"]
+
+
+def test_a_sample_that_is_no_number_spoils_neither_stems_nor_report(
+    tmp_path: Path, tiny: Path, command: Command
+) -> None:
+    audio = np.random.default_rng(0).normal(0, 0.1, (20_000, 2))
+    audio[5000:5100], audio[9000] = np.nan, np.inf
+    soundfile.write(tmp_path / "song.wav", audio, RATE, subtype="FLOAT")
+    options = ["--save", tmp_path / "out", "--report", tmp_path / "page.html"]
+    ended = command("play", tmp_path / "song.wav", "-o", "none", "--pace", "fast", "-m", tiny, *options)
+    assert (ended.code, ended.err.splitlines()[1:]) == (0, ["making the report"])
+    assert np.isfinite(soundfile.read(tmp_path / "out" / "song" / "other.wav")[0]).all()
+    assert contents_of(tmp_path / "page.html")["frames"] == 20_000

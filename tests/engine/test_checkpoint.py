@@ -1,0 +1,227 @@
+"""Weights come out of every kind of file in which they are spread, and nothing else does: no file runs anything."""
+
+from __future__ import annotations
+
+import collections
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from engine.checkpoint import check_finite, read_tensors
+from engine.errors import ModelError
+
+WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.tensor([0.5, -1.0]), "n": torch.tensor(4)}
+
+
+def save_zip(contents: Any, path: Path) -> None:
+    torch.save(contents, path)
+
+
+def save_legacy(contents: Any, path: Path) -> None:
+    torch.save(contents, path, _use_new_zipfile_serialization=False)
+
+
+def save_bare_pickle(contents: Any, path: Path) -> None:
+    path.write_bytes(pickle.dumps(contents))
+
+
+def read(path: Path) -> dict[str, torch.Tensor]:
+    return read_tensors(path, f"checkpoint {path.name!r}")
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"checkpoint {path.name!r} ")
+    return str(caught.value)
+
+
+def assert_same(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
+    assert list(found) == list(wanted)
+    for name, tensor in wanted.items():
+        assert found[name].dtype == tensor.dtype
+        assert torch.equal(found[name], tensor)
+
+
+class TestContainers:
+    @pytest.mark.parametrize("save", [save_zip, save_legacy])
+    @pytest.mark.parametrize("prefix", ["", "module.", "module.module."])
+    @pytest.mark.parametrize("wrapper", [None, "state", "state_dict", "model_state_dict"])
+    def test_weights_are_found_in_every_wrapping(
+        self, tmp_path: Path, wrapper: str | None, prefix: str, save: Callable[[Any, Path], None]
+    ) -> None:
+        named: Any = collections.OrderedDict((prefix + name, tensor) for name, tensor in WEIGHTS.items())
+        beside = {"epoch": 3, "optimizer_state_dict": {"state": {0: {"step": torch.tensor(1.0)}}}, "best": 7.5}
+        save(named if wrapper is None else {wrapper: named, **beside}, tmp_path / "a.ckpt")
+        assert_same(read(tmp_path / "a.ckpt"), WEIGHTS)
+
+    @pytest.mark.parametrize("name", ["a.safetensors", "a.ckpt", "a.pth"])
+    @pytest.mark.parametrize("prefix", ["", "module."])
+    def test_what_kind_of_file_it_is_shows_in_its_contents(self, tmp_path: Path, prefix: str, name: str) -> None:
+        save_file({prefix + key: tensor for key, tensor in WEIGHTS.items()}, tmp_path / name)
+        assert_same(dict(sorted(read(tmp_path / name).items())), dict(sorted(WEIGHTS.items())))
+
+    def test_a_pytorch_file_may_be_called_safetensors(self, tmp_path: Path) -> None:
+        save_zip(WEIGHTS, tmp_path / "a.safetensors")
+        assert_same(read(tmp_path / "a.safetensors"), WEIGHTS)
+
+    def test_a_safetensors_file_whose_first_byte_is_that_of_a_pickle_is_none(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.safetensors"
+        for length in range(200):
+            save_file({"a": torch.ones(2)}, path, metadata={"note": "x" * length})
+            if path.read_bytes()[0] == 0x80:
+                break
+        else:
+            pytest.fail("no header of 128 bytes was made")
+        assert_same(read(path), {"a": torch.ones(2)})
+
+    def test_the_first_wrapper_of_the_known_order_counts(self, tmp_path: Path) -> None:
+        ones, zeros = {"a": torch.ones(1)}, {"a": torch.zeros(1)}
+        save_zip({"model_state_dict": zeros, "state_dict": zeros, "state": ones}, tmp_path / "a.ckpt")
+        assert_same(read(tmp_path / "a.ckpt"), ones)
+
+    def test_a_prefix_that_not_all_names_have_stays(self, tmp_path: Path) -> None:
+        mixed = {"module.a": torch.ones(1), "b": torch.ones(1)}
+        save_zip(mixed, tmp_path / "a.ckpt")
+        assert_same(read(tmp_path / "a.ckpt"), mixed)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+    def test_every_kind_of_float_is_read(self, tmp_path: Path, dtype: torch.dtype) -> None:
+        save_zip({"a": torch.ones(2, dtype=dtype)}, tmp_path / "a.ckpt")
+        assert_same(read(tmp_path / "a.ckpt"), {"a": torch.ones(2, dtype=dtype)})
+
+    def test_parameters_are_tensors(self, tmp_path: Path) -> None:
+        save_zip({"a": torch.nn.Parameter(torch.ones(2))}, tmp_path / "a.ckpt")
+        assert torch.equal(read(tmp_path / "a.ckpt")["a"], torch.ones(2))
+
+
+class Payload:
+    """Calls for a command when it is unpickled in good faith."""
+
+    def __init__(self, proof: Path) -> None:
+        self._proof = proof
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch '{self._proof}'",)
+
+
+class TestTrust:
+    @pytest.mark.parametrize("wrapper", [None, "state_dict"])
+    @pytest.mark.parametrize("save", [save_zip, save_legacy])
+    def test_a_malicious_file_is_refused_by_name_and_nothing_of_it_runs(
+        self, tmp_path: Path, save: Callable[[Any, Path], None], wrapper: str | None
+    ) -> None:
+        proof = tmp_path / "it ran"
+        contents: Any = {**WEIGHTS, "b": Payload(proof)}
+        save(contents if wrapper is None else {wrapper: contents}, tmp_path / "a.ckpt")
+        said = refusal(tmp_path / "a.ckpt")
+        assert "is refused: it asks for 'posix.system' when it is read, and only weights are allowed" in said
+        assert not proof.exists()
+        # The payload is a live one: whoever trusts the file runs it.
+        torch.load(tmp_path / "a.ckpt", weights_only=False)
+        assert proof.exists()
+
+    def test_a_bare_pickle_does_not_run_either(self, tmp_path: Path) -> None:
+        proof = tmp_path / "it ran"
+        save_bare_pickle(Payload(proof), tmp_path / "a.ckpt")
+        assert "cannot be read" in refusal(tmp_path / "a.ckpt")
+        assert not proof.exists()
+        pickle.loads((tmp_path / "a.ckpt").read_bytes())  # noqa: S301 - shows that the payload is a live one
+        assert proof.exists()
+
+    def test_a_whole_module_is_refused(self, tmp_path: Path) -> None:
+        save_zip(torch.nn.Linear(2, 2), tmp_path / "a.ckpt")
+        assert "it asks for 'torch.nn.modules.linear.Linear'" in refusal(tmp_path / "a.ckpt")
+
+    def test_a_small_file_cannot_promise_much_memory(self, tmp_path: Path) -> None:
+        save_zip({"a": torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "a.ckpt")
+        assert "promises tensors of 4000000000000 bytes and has " in refusal(tmp_path / "a.ckpt")
+
+    @pytest.mark.parametrize(
+        ("contents", "said"),
+        [
+            (torch.ones(2), "holds Tensor: it must hold named tensors, bare or under state, state_dict"),
+            ([torch.ones(2)], "holds list: it must hold named tensors"),
+            ({}, "holds an empty mapping"),
+            ({"state_dict": {}}, "holds an empty mapping"),
+            ({"state_dict": {"a": 5}}, "holds int under 'a' where a tensor is wanted"),
+            ({"weights": {"a": torch.ones(2)}}, "holds dict under 'weights' where a tensor is wanted"),
+            ({1: torch.ones(2)}, "holds Tensor under '1' where a tensor is wanted"),
+            ({"a": torch.eye(3).to_sparse()}, "holds 'a' in a form of its own"),
+            ({"a": torch.ones(3, device="meta")}, "holds 'a' in a form of its own"),
+            (
+                {"a": torch.ones(3, dtype=torch.int8)},
+                "holds 'a' as int8: allowed are float32, float16, bfloat16, float64",
+            ),
+            ({"a": torch.ones(3, dtype=torch.int64)}, "holds 'a' as int64"),
+            ({"a": torch.ones(3, dtype=torch.complex64)}, "holds 'a' as complex64"),
+        ],
+    )
+    def test_what_is_no_weights_is_named(self, tmp_path: Path, contents: Any, said: str) -> None:
+        save_zip(contents, tmp_path / "a.ckpt")
+        assert said in refusal(tmp_path / "a.ckpt")
+
+
+class TestDamage:
+    @pytest.mark.parametrize("save", [save_zip, save_legacy, save_file], ids=["zip", "legacy", "safetensors"])
+    @given(data=st.data())
+    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_a_file_that_is_cut_off_is_refused(
+        self, tmp_path: Path, data: st.DataObject, save: Callable[[Any, Path], None]
+    ) -> None:
+        path = tmp_path / "a.ckpt"
+        save(WEIGHTS, path)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: data.draw(st.integers(1, len(whole) - 1))])
+        refusal(path)
+
+    @pytest.mark.parametrize("save", [save_zip, save_legacy, save_file], ids=["zip", "legacy", "safetensors"])
+    @given(data=st.data())
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_a_file_with_a_changed_byte_is_read_or_refused(
+        self, tmp_path: Path, data: st.DataObject, save: Callable[[Any, Path], None]
+    ) -> None:
+        path = tmp_path / "a.ckpt"
+        save(WEIGHTS, path)
+        damaged = bytearray(path.read_bytes())
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+        path.write_bytes(damaged)
+        try:
+            tensors = read(path)
+        except ModelError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - some of these bytes do not matter
+        else:
+            assert all(isinstance(tensor, torch.Tensor) for tensor in tensors.values())
+
+    def test_a_page_that_was_saved_in_its_place_is_shown(self, tmp_path: Path) -> None:
+        (tmp_path / "a.ckpt").write_text("version https://git-lfs.github.com/spec/v1")
+        assert "begins with b'version https://git-lfs.': download it again" in refusal(tmp_path / "a.ckpt")
+
+    def test_what_is_no_file_is_said(self, tmp_path: Path) -> None:
+        (tmp_path / "folder.ckpt").mkdir()
+        (tmp_path / "empty.ckpt").touch()
+        assert "is a folder: name the checkpoint in it" in refusal(tmp_path / "folder.ckpt")
+        assert "is empty: download it again" in refusal(tmp_path / "empty.ckpt")
+        assert "does not exist: check the path" in refusal(tmp_path / "missing.ckpt")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_weights_that_are_not_finite_are_named(value: float, dtype: torch.dtype) -> None:
+    check_finite(WEIGHTS, "checkpoint 'a'")
+    with pytest.raises(ModelError, match=r"^checkpoint 'a' holds values that are not finite in 'b'"):
+        check_finite({**WEIGHTS, "b": torch.tensor([1.0, value], dtype=dtype)}, "checkpoint 'a'")
+
+
+def test_weights_that_are_too_large_for_float32_are_not_finite() -> None:
+    with pytest.raises(ModelError, match="not finite in 'b'"):
+        check_finite({"b": torch.tensor([1e300], dtype=torch.float64)}, "checkpoint 'a'")
