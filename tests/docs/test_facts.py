@@ -21,8 +21,8 @@ from tests.docs.pages import ROOT, Block, blocks
 from tests.engine.onnx_models import gains, save
 
 
-def promised(rate: int, *, realtime: bool, latency_s: float | None = None) -> LatencyReport:
-    processor = StemProcessor(load_separator("spatial"), realtime=realtime, latency_s=latency_s)
+def promised(rate: int, *, realtime: bool, latency_s: float | None = None, model: str = "spatial") -> LatencyReport:
+    processor = StemProcessor(load_separator(model), realtime=realtime, latency_s=latency_s)
     with processor.prepare(sample_rate=rate, channels=2, max_block_frames=512):
         return processor.latency
 
@@ -42,12 +42,31 @@ def test_a_latency_that_is_quoted_is_what_a_processor_promises() -> None:
     assert quoted <= kept | {str(promised(48_000, realtime=True, latency_s=0.15))}
 
 
-def test_the_operating_points_quote_the_same_latencies() -> None:
+@pytest.mark.parametrize("model", ["spatial", "spatial-low"])
+def test_the_operating_points_quote_the_same_latencies(model: str) -> None:
     page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
-    row = next(line for line in page.splitlines() if line.startswith("| latency of `spatial`"))
-    reports = [promised(48_000, realtime=live) for live in (False, True)]
+    row = next(line for line in page.splitlines() if line.startswith(f"| latency of `{model}`"))
+    reports = [promised(48_000, realtime=live, model=model) for live in (False, True)]
     said = [f"{report.total_frames} frames, {1000 * report.total_s:.1f} ms" for report in reports]
     assert re.findall(r"\d+ frames, [\d.]+ ms", row) == said
+
+
+def test_the_readme_quotes_scores_and_latencies_as_they_were_measured() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    low, default = (1000 * promised(48_000, realtime=True, model=model).total_s for model in ("spatial-low", "spatial"))
+    assert f"{low:.1f} ms in real time instead of {default:.1f}" in readme.replace("\n", " ")
+    # By stem and estimate the columns: SDR, SDR as museval has it, SDR filtered, SI-SDR, SI-SDR improvement.
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    held_out = re.findall(r"^\| held out\* \| (\w+) \| \d \| (\w+) \|(.*)\|$", page, re.MULTILINE)
+    measured: dict[tuple[str, str], list[list[str]]] = {}
+    for stem, estimate, values in held_out:
+        measured.setdefault((stem, estimate), []).append([value.strip() for value in values.split("|")])
+    rows = re.findall(r"^\| (vocals|drums|bass|other) \|(.*)\|$", readme, re.MULTILINE)
+    assert [stem for stem, _ in rows] == ["vocals", "drums", "bass", "other"]
+    for stem, said in rows:
+        models = [f"{values[0]}, +{values[-1]}" for values in measured[stem, "model"]]
+        bounds = [measured[stem, estimate][0][0] for estimate in ("mixture", "oracle")]
+        assert [value.strip() for value in said.split("|")] == models + bounds
 
 
 def test_the_counters_that_are_explained_are_those_that_exist() -> None:
