@@ -7,14 +7,35 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from streamer.latency import LatencyReport
+    from streamer.live import LiveSession
+    from streamer.meters import MixerLevels
+    from streamer.mixer import Mixer
+    from streamer.output_map import OutputMap
     from streamer.processor import StemProcessor
+    from streamer.recorder import Recorder, RecorderStats
     from streamer.stats import ProcessorStats
 
-__all__ = ["LatencyReport", "ProcessorStats", "StemProcessor"]
+__all__ = [
+    "LatencyReport",
+    "LiveSession",
+    "Mixer",
+    "MixerLevels",
+    "OutputMap",
+    "ProcessorStats",
+    "Recorder",
+    "RecorderStats",
+    "StemProcessor",
+]
 
 _HOMES = {
     "LatencyReport": "streamer.latency",
+    "LiveSession": "streamer.live",
+    "Mixer": "streamer.mixer",
+    "MixerLevels": "streamer.meters",
+    "OutputMap": "streamer.output_map",
     "ProcessorStats": "streamer.stats",
+    "Recorder": "streamer.recorder",
+    "RecorderStats": "streamer.recorder",
     "StemProcessor": "streamer.processor",
 }
 

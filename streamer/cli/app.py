@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.errors import StemstreamError
-from streamer.cli import demo, doctor, models, play, separate
+from streamer.cli import demo, devices, doctor, models, play, separate
 from streamer.cli.terminal import print_error, print_note, print_result, print_traceback, print_warning
 
 __all__ = ["app", "run"]
@@ -85,6 +85,7 @@ for _group, _name, _command in (
     (app, "separate", separate.separate),
     (app, "play", play.play),
     (_models, "list", models.list_models),
+    (app, "devices", devices.devices),
     (app, "doctor", doctor.doctor),
 ):
     _group.command(_name, help=_help(_command))(_command)

@@ -1,0 +1,38 @@
+"""``stemstream devices``: the sound devices of this machine."""
+
+from __future__ import annotations
+
+from streamer.cli.options import Debug, Json
+from streamer.cli.terminal import print_json, print_note, print_result
+from streamer.devices import Device, list_devices
+
+__all__ = ["devices"]
+
+
+def devices(json: Json = False, debug: Debug = False) -> int:
+    """List the sound devices with their numbers, names and channels.
+
+    A session takes a device by its number or by a part of its name.
+    """
+    found = list_devices()
+    if json:
+        print_json({"devices": [{**device.as_dict(), "is_monitor": device.is_monitor} for device in found]})
+        return 0
+    if not found:
+        print_note("no sound device was found: plug one in, or start the sound server")
+    name = max((len(device.name) for device in found), default=0)
+    host = max((len(device.host_api) for device in found), default=0)
+    for device in found:
+        channels = f"{device.max_input_channels:>3} in  {device.max_output_channels:>3} out"
+        line = f"{device.index:>3}  {device.name:<{name}}  {device.host_api:<{host}}  {channels}"
+        print_result(f"{line}  {device.default_sample_rate:>6} Hz  {_remark(device)}".rstrip())
+    return 0
+
+
+def _remark(device: Device) -> str:
+    marks = {
+        "default input": device.is_default_input,
+        "default output": device.is_default_output,
+        "loopback": device.is_monitor,
+    }
+    return ", ".join(mark for mark, is_set in marks.items() if is_set)

@@ -1,0 +1,152 @@
+"""A stream whose callback is C: rtmixer moves frames between the device and two rings, and no Python runs in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from engine.errors import DeviceLostError
+from engine.lock_keeping import pieces
+from streamer.audio_stream import F32, StreamFormat
+from streamer.portaudio import mixer_library
+from streamer.ring_stream import RingStream
+
+__all__ = ["RtmixerStream"]
+
+_BYTES = 4
+_ALIGNING_LOOKS = 8
+_ATTACH_S = 1.0
+
+
+class RtmixerStream(RingStream):
+    """A full-duplex stream through rtmixer.
+
+    rtmixer takes an action off when its ring runs empty or full. Both rings are so long that this happens only where
+    the pump was held up for a second or more; then the actions are queued again and aligned by what they count.
+
+    Parameters
+    ----------
+    asked : StreamFormat
+    **options
+        As for `RingStream`.
+
+    Raises
+    ------
+    DeviceError
+        If rtmixer is missing, or the device refuses what is asked.
+    """
+
+    def __init__(self, asked: StreamFormat, **options: Any) -> None:
+        super().__init__(asked, **options)
+        rtmixer = mixer_library()
+        self._mask = self._size - 1
+        self._capture = np.zeros((self._size, asked.input_channels), np.float32)
+        self._playback = np.zeros((self._size, asked.output_channels), np.float32)
+        self._capture_ring = rtmixer.RingBuffer(_BYTES * asked.input_channels, buffer=self._capture)
+        self._playback_ring = rtmixer.RingBuffer(_BYTES * asked.output_channels, buffer=self._playback)
+        # Frames of the output for which there is at least silence, and the frame at which the input's ring began.
+        self._front, self._begin = 0, 0
+        self._extend(self._lead)
+        self._recording: Any = None
+        self._playing: Any = None
+        self._open(rtmixer.MixerAndRecorder)
+
+    def start(self) -> None:
+        """Begin; both actions wait when the first call of the device comes, so both begin with it."""
+        self._queue()
+        super().start()
+
+    def _queue(self) -> None:
+        self._recording = self._stream.record_ringbuffer(self._capture_ring)
+        self._playing = self._stream.play_ringbuffer(self._playback_ring)
+
+    def _captured(self) -> int:
+        return self._taken + int(self._capture_ring.read_available)
+
+    def _played(self) -> int:
+        return self._front - int(self._playback_ring.read_available)
+
+    def _take(self, start: int, block: F32) -> bool:
+        for place, piece in self._parts(start - self._begin, block.shape[1]):
+            _copy(block[:, piece], self._capture[place].T)
+        self._capture_ring.advance_read_index(block.shape[1])
+        return True
+
+    def _drop(self, frames: int) -> None:
+        self._capture_ring.advance_read_index(frames)
+
+    def _put(self, start: int, block: F32) -> None:
+        for place, piece in self._parts(start, block.shape[1]):
+            _copy(self._playback[place].T, block[:, piece])
+
+    def _extend(self, end: int) -> None:
+        frames = end - self._front
+        if frames > 0:
+            for place, _ in self._parts(self._front, frames):
+                self._playback[place] = 0.0
+            # Also makes what was written before it visible to the callback's processor.
+            self._playback_ring.advance_write_index(frames)
+            self._front = end
+
+    def _device_flags(self) -> int:
+        if self._recording is None:
+            return 0
+        stats = self._recording.stats
+        return int(stats.input_overflows + stats.output_underflows + stats.input_underflows + stats.output_overflows)
+
+    def _reattach(self) -> bool:
+        """Queue again what rtmixer took off, and find out by how much the two began apart.
+
+        The callback serves the action first that was queued last, which is the output's. A look in between sees the
+        output too far ahead, so the smallest of some distances is right.
+        """
+        actions = self._stream.actions
+        if self._recording in actions and self._playing in actions:
+            return False
+        for action in (self._recording, self._playing):
+            if action in self._stream.actions:
+                self._stream.cancel(action)
+        self._await(lambda: not self._stream.actions)
+        self._capture_ring.flush()
+        self._playback_ring.flush()
+        # The rings start over, but frames taken so far keep their count.
+        self._front, self._begin = 0, self._taken
+        self._extend(self._lead)
+        self._queue()
+        self._await(lambda: self._played() > 0 and self._captured() > self._begin)
+        distances: list[int] = []
+        while len(distances) < _ALIGNING_LOOKS:
+            before, played, after = self._captured(), self._played(), self._captured()
+            if before == after:
+                distances.append(played - (before - self._begin))
+            self._sleep()
+        self._shift = min(distances) - self._begin
+        return True
+
+    def _await(self, holds: Callable[[], bool]) -> None:
+        ends = self._clock.now() + _ATTACH_S
+        while not holds():
+            if self._clock.now() > ends:
+                raise DeviceLostError(
+                    f"the device {self._asked.input.name!r} does not answer: check that its sound server runs"
+                )
+            self._sleep()
+
+    def _parts(self, start: int, frames: int) -> tuple[tuple[slice, slice], ...]:
+        """Pair the places in a ring with the pieces of a run of frames: one, or two where it wraps."""
+        begin = start & self._mask
+        first = min(frames, self._mask + 1 - begin)
+        if first == frames:
+            return ((slice(begin, begin + frames), slice(0, frames)),)
+        return (
+            (slice(begin, self._mask + 1), slice(0, first)),
+            (slice(0, frames - first), slice(first, frames)),
+        )
+
+
+def _copy(out: F32, source: F32) -> None:
+    """Copy between channels first and frames first, in pieces that keep the interpreter's lock."""
+    for piece in pieces(*out.shape):
+        np.copyto(out[:, piece], source[:, piece])
