@@ -14,7 +14,7 @@ import sys
 
 from engine import StemstreamError, load_separator
 from streamer import LiveSession, StemProcessor
-from streamer.devices import list_devices
+from streamer.audio.devices import list_devices
 
 
 def main() -> int:

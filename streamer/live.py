@@ -10,19 +10,19 @@ from types import TracebackType
 from typing import Literal, Self
 
 from engine.errors import ConfigurationError, DeviceError, LifecycleError
-from streamer.audio_stream import AudioStream, StreamFormat
-from streamer.callback_stream import CallbackStream
-from streamer.devices import Device, find_pair, list_devices
+from streamer.audio.callback_stream import CallbackStream
+from streamer.audio.devices import Device, find_pair, list_devices
+from streamer.audio.portaudio import mixer_library
+from streamer.audio.rtmixer_stream import RtmixerStream
+from streamer.audio.stream import AudioStream, StreamFormat
 from streamer.file_session import Clock
 from streamer.interpreter import SWITCH_INTERVAL_S, calm_interpreter
 from streamer.live_stats import LiveLatency, LiveStats
 from streamer.mixer import Mixer
 from streamer.operating_point import Host
 from streamer.output_map import OutputMap
-from streamer.portaudio import mixer_library
 from streamer.processor import StemProcessor
 from streamer.pump import Pump
-from streamer.rtmixer_stream import RtmixerStream
 
 __all__ = ["LiveSession", "default_ring_blocks", "open_stream"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from streamer.audio_stream import StreamCounters
+from streamer.audio.stream import StreamCounters
 from streamer.latency import LatencyReport
 from streamer.pump import PumpCounters
 from streamer.stats import ProcessorStats

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import DeviceError, DeviceLostError
-from streamer.audio_stream import AudioStream, StreamCounters
+from streamer.audio.stream import AudioStream, StreamCounters
 from streamer.file_session import Clock, WallClock
 from streamer.mixer import Mixer
 from streamer.processor import StemProcessor

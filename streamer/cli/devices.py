@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from streamer.audio.devices import Device, list_devices
 from streamer.cli.options import Debug, Json
 from streamer.cli.terminal import print_json, print_note, print_result
-from streamer.devices import Device, list_devices
 
 __all__ = ["devices"]
 

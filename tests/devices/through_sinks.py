@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from streamer import LiveSession, StemProcessor
-from streamer.portaudio import library
+from streamer.audio.portaudio import library
 from streamer.testing import IdentitySeparator
 
 RATE, PROBE_FRAMES, STEP_FRAMES = 48_000, 2048, 24_000

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from streamer.devices import Device
+from streamer.audio.devices import Device
 from streamer.testing import VirtualClock
 
 F32 = npt.NDArray[np.float32]

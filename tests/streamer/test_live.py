@@ -15,8 +15,8 @@ import pytest
 
 from engine.errors import ConfigurationError, DeviceError, DeviceLostError, LatencyError, LifecycleError
 from streamer import LiveSession, StemProcessor
-from streamer.audio_stream import StreamFormat
-from streamer.devices import list_devices
+from streamer.audio.devices import list_devices
+from streamer.audio.stream import StreamFormat
 from streamer.live import default_ring_blocks, open_stream
 from streamer.mixer import Mixer
 from streamer.output_map import OutputMap

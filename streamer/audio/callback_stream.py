@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from engine.ring import FrameRing
-from streamer.audio_stream import F32, StreamFormat
-from streamer.portaudio import library
-from streamer.ring_stream import RingStream
+from streamer.audio.portaudio import library
+from streamer.audio.ring_stream import RingStream
+from streamer.audio.stream import F32, StreamFormat
 
 __all__ = ["CallbackStream"]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.errors import DeviceError
-from streamer.audio_stream import StreamFormat
-from streamer.devices import Device
-from streamer.portaudio import library, stream_opened
+from streamer.audio.devices import Device
+from streamer.audio.portaudio import library, stream_opened
+from streamer.audio.stream import StreamFormat
 
 __all__ = ["opened", "started"]
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from engine.errors import DeviceLostError
 from engine.lock_keeping import pieces
-from streamer.audio_stream import F32, StreamFormat
-from streamer.portaudio import mixer_library
-from streamer.ring_stream import RingStream
+from streamer.audio.portaudio import mixer_library
+from streamer.audio.ring_stream import RingStream
+from streamer.audio.stream import F32, StreamFormat
 
 __all__ = ["RtmixerStream"]
 

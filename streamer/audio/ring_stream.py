@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from engine.errors import DeviceLostError
-from streamer.audio_stream import F32, DeviceLatency, StreamCounters, StreamFormat
-from streamer.device_open import opened, started
+from streamer.audio.opening import opened, started
+from streamer.audio.portaudio import close_apart, stream_closed
+from streamer.audio.stream import F32, DeviceLatency, StreamCounters, StreamFormat
 from streamer.file_session import Clock, WallClock
-from streamer.portaudio import close_apart, stream_closed
 
 __all__ = ["RingStream"]
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from engine.errors import DeviceError
-from streamer.portaudio import library, refresh
+from streamer.audio.portaudio import library, refresh
 
 __all__ = ["Device", "find_device", "find_pair", "find_source", "list_devices"]
 

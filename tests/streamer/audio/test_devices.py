@@ -8,9 +8,9 @@ from types import ModuleType
 import pytest
 
 from engine.errors import DeviceError, DeviceLostError, LifecycleError
-from streamer import portaudio
-from streamer.devices import Device, find_device, find_pair, find_source, list_devices
-from streamer.portaudio import close_apart, refresh, stream_closed, stream_opened
+from streamer.audio import portaudio
+from streamer.audio.devices import Device, find_device, find_pair, find_source, list_devices
+from streamer.audio.portaudio import close_apart, refresh, stream_closed, stream_opened
 from tests.streamer.scripted_device import LOOP, ScriptedDevice, sounddevice_of
 
 MIC = Device(0, "Built-in Mic (hw:0,0)", "ALSA", 1, 0, 44_100)

@@ -1,0 +1,1 @@
+"""Sound devices: what there is, and full-duplex streams whose callbacks keep time."""
