@@ -149,10 +149,11 @@ class Timeline:
         return Admission(start)
 
     def _extend(self, first: int, final: int, known: int) -> Admission:
+        # A fade may be counting on what was known already, so the end never comes nearer.
         if self._next:
-            self._next = (self._next[0], final, max(known, final))
+            self._next = (self._next[0], final, max(self._next[2], known, final))
         else:
-            self._final, self._end = final, max(known, final)
+            self._final, self._end = final, max(self._end, known, final)
         return Admission(first)
 
     def _needed_by_fade(self) -> int:

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamer.latency import JOIN_FRAMES
@@ -150,6 +150,7 @@ def test_a_result_counts_as_on_time_only_before_its_guard(guard: int) -> None:
 
 
 @settings(max_examples=300, deadline=None)
+@example(events=[(101, 0, 1, 0, False), (1, 0, 137, 0, False), (75, 0, 1, 2, True), (1, 0, 1, 0, True)])
 @given(
     events=st.lists(
         st.tuples(st.integers(1, 700), st.integers(-400, 900), st.integers(1, 600), st.integers(0, 400), st.booleans()),
