@@ -183,7 +183,7 @@ def build_graph(design: SpatialDesign, name: str = "spatial") -> onnx.ModelProto
 
 SHIPPED = {
     "spatial.onnx": ("spatial", SpatialDesign()),
-    "spatial_low.onnx": ("spatial-low", SpatialDesign(n_fft=1024, hop_frames=256, margin=2.5)),
+    "spatial_low.onnx": ("spatial-low", SpatialDesign(n_fft=1024, hop_frames=256)),
 }
 """Name and design of each file beside this module."""
 

@@ -24,6 +24,8 @@ from tests.engine.models.sounds import (
     voice,
 )
 
+LEAST_SDR_DB = {"spatial": 0.0, "spatial-low": -1.5}
+"""Of any stem where all four sound at once."""
 LEAST_GAIN_DB = {"vocals": 18.0, "drums": 9.0, "bass": 6.0, "other": 18.0}
 """By how much the SDR of a stem has to be above the mixture's where all four sound at once."""
 
@@ -90,6 +92,7 @@ def test_sounds_that_are_mixed_are_separated(separator: Separator) -> None:
         floor = rms_db(truth) - rms_db(mixture[0, :, : truth.shape[1]] - truth)
         sdr = rms_db(truth) - rms_db(error)
         assert sdr > floor + LEAST_GAIN_DB[name], name
+        assert sdr > LEAST_SDR_DB[separator.spec.name], name
 
 
 def test_a_mono_recording_gives_mono_stems_that_are_those_of_its_stereo_twin(separator: Separator) -> None:
