@@ -11,8 +11,11 @@ import numpy as np
 import torch
 import yaml
 
-from engine.models.mdx23c_layout import Architecture, tensor_shapes
-from engine.separator import F32
+from engine.config import read_config
+from engine.models.mdx23c import Mdx23c, SpectrumTransform
+from engine.models.mdx23c_layout import Architecture, match_architecture, tensor_shapes
+from engine.separator import F32, Separator, StateArrays
+from engine.spec import ModelSpec
 
 GOLDEN = Path(__file__).parents[1] / "data" / "mdx23c"
 GOLDEN_NAMES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
@@ -67,6 +70,32 @@ class Golden:
                 for key in arrays
                 if "_overlap_" in key
             ]
+
+
+class GoldenNetwork(Separator):
+    """The network of a golden checkpoint without any back-end around it, in single or in double precision.
+
+    Random weights amplify rounding, and in which order a processor adds decides what is rounded: in single precision
+    two machines differ by more than what is allowed to differ from the reference. In double precision they agree.
+    """
+
+    def __init__(self, golden: Golden, spec: ModelSpec, precision: torch.dtype) -> None:
+        self.spec = spec
+        self._precision = precision
+        tensors = torch.load(golden.checkpoint, weights_only=True)
+        shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        a = match_architecture(shapes, read_config(golden.config), file="f", config_source="c")
+        self._transform = SpectrumTransform(a.n_fft, a.hop_frames, a.bins)
+        self._transform._window = self._transform._window.to(precision)
+        self._network = Mdx23c(a).eval()
+        self._network.load_state_dict(tensors)
+        self._network.to(precision)
+
+    def process(self, windows: F32, states: StateArrays) -> tuple[F32, StateArrays]:
+        with torch.inference_mode():
+            rows = [torch.from_numpy(np.array(window))[None].to(self._precision) for window in windows]
+            stems = [self._transform.inverse(self._network(self._transform.forward(row)))[0] for row in rows]
+        return np.stack([each.float().numpy() for each in stems]), ()
 
 
 def random_tensors(architecture: Architecture, seed: int = 0) -> Tensors:
