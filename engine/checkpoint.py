@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import threading
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from engine.backends.torch_runtime import torch
 from engine.errors import ModelError
 from engine.model_file import check_model_file
 
-__all__ = ["WRAPPERS", "check_finite", "read_tensors"]
+__all__ = ["WRAPPERS", "check_finite", "container_of", "read_tensors"]
 
 WRAPPERS = ("state", "state_dict", "model_state_dict")
 """Keys under which training programs put the weights beside other things, in the order in which they are looked for."""
@@ -23,6 +24,7 @@ WRAPPERS = ("state", "state_dict", "model_state_dict")
 _PREFIX = "module."
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+_SAFETENSORS, _TORCH_ZIP, _TORCH_LEGACY = "safetensors", "PyTorch", "PyTorch (legacy)"
 _MAX_HEADER_BYTES = 100_000_000  # what the safetensors format allows
 _SHOWN_BYTES = 24
 _CAUSE_CHARACTERS = 200
@@ -30,11 +32,35 @@ _FORBIDDEN = re.compile(r"(?:GLOBAL|global) `?([\w.]+)")
 _Tensors = dict[str, torch.Tensor]
 
 
+class _Inert:
+    """Takes the place of a NumPy number, or of its type, that a training program left beside the weights.
+
+    Nothing of NumPy's is called: what it makes of a forged state is its own business, and these numbers are not wanted.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+# The unpickler looks a stand-in up by the module and the name that it claims. The module of a scalar has two names.
+_STAND_INS: list[Any] = [
+    type(name, (_Inert,), {"__module__": module, "__slots__": ()})
+    for module, name in (("numpy", "dtype"), ("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar"))
+]
+_STANDING_IN = threading.Lock()  # PyTorch keeps the list of what is allowed for the whole process
+
+
 def read_tensors(path: Path, source: str) -> _Tensors:
     """Read the weights of a PyTorch or safetensors file.
 
     What kind of file it is shows in its first bytes, not in its name. PyTorch files are read by its unpickler for
-    weights, which knows tensors and plain containers and no other object, and are mapped into memory where their
+    weights, which knows tensors and plain containers and no other object; for NumPy's numbers, which training programs
+    leave beside the weights, something takes their place that does nothing. They are mapped into memory where their
     format allows it, so that a copy is made only once. Weights may be the whole of the file or stand under one of
     `WRAPPERS`; a prefix ``module.`` that every name has is taken off.
 
@@ -58,11 +84,11 @@ def read_tensors(path: Path, source: str) -> _Tensors:
     with path.open("rb") as file:
         begin = file.read(_SHOWN_BYTES)
     file_bytes = path.stat().st_size
-    # A safetensors file begins with the length of its header, which may look like the mark of a pickle.
-    if begin[8:9] == b"{" and int.from_bytes(begin[:8], "little") <= _MAX_HEADER_BYTES:
+    container = _container(begin)
+    if container is _SAFETENSORS:
         tensors = _without_prefix(_safetensors_contents(path, source), source)
-    elif begin.startswith((_ZIP, _PICKLE)):
-        contents = _torch_contents(path, source, is_zip=begin.startswith(_ZIP))
+    elif container is not None:
+        contents = _torch_contents(path, source, is_zip=container is _TORCH_ZIP)
         tensors = _without_prefix(_unwrapped(contents, source), source)
     else:
         raise ModelError(
@@ -70,6 +96,12 @@ def read_tensors(path: Path, source: str) -> _Tensors:
         )
     _check_kinds(tensors, file_bytes, source)
     return tensors
+
+
+def container_of(path: Path) -> str:
+    """Name the kind of file by its first bytes: ``safetensors``, ``PyTorch``, ``PyTorch (legacy)`` or ``unknown``."""
+    with path.open("rb") as file:
+        return _container(file.read(_SHOWN_BYTES)) or "unknown"
 
 
 def check_finite(tensors: Mapping[str, torch.Tensor], source: str) -> None:
@@ -85,11 +117,18 @@ def check_finite(tensors: Mapping[str, torch.Tensor], source: str) -> None:
             raise ModelError(f"{source} holds values that are not finite in {name!r}: it is damaged, download it again")
 
 
+def _container(begin: bytes) -> str | None:
+    # A safetensors file begins with the length of its header, which may look like the mark of a pickle.
+    if begin[8:9] == b"{" and int.from_bytes(begin[:8], "little") <= _MAX_HEADER_BYTES:
+        return _SAFETENSORS
+    return _TORCH_ZIP if begin.startswith(_ZIP) else _TORCH_LEGACY if begin.startswith(_PICKLE) else None
+
+
 def _torch_contents(path: Path, source: str, *, is_zip: bool) -> object:
     # Mapping needs a path, and by its path PyTorch takes a file of this suffix for another kind.
     is_mapped = is_zip and path.suffix.lower() != ".safetensors"
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings(), _STANDING_IN, _allowing_stand_ins():
             warnings.simplefilter("ignore")
             contents: object = torch.load(
                 os.fspath(path) if is_mapped else file, map_location="cpu", weights_only=True, mmap=is_mapped
@@ -107,6 +146,11 @@ def _torch_contents(path: Path, source: str, *, is_zip: bool) -> object:
     except Exception as error:  # the bytes are foreign, and the unpickler lets through whatever they lead to
         raise ModelError(f"{source} cannot be read ({_cause(error)}): download it again") from error
     return contents
+
+
+def _allowing_stand_ins() -> AbstractContextManager[None]:
+    allowing = getattr(torch.serialization, "safe_globals", None)  # PyTorch 2.4 has none yet
+    return nullcontext() if allowing is None else allowing(_STAND_INS)
 
 
 def _safetensors_contents(path: Path, source: str) -> _Tensors:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "AudioFileError",
     "BlockError",
+    "CapacityError",
     "ConfigurationError",
     "DeviceError",
     "DeviceLostError",
@@ -38,7 +39,18 @@ class PlanError(ConfigurationError):
 
 
 class LatencyError(ConfigurationError):
-    """The latency asked for is smaller than the smallest that works."""
+    """The latency asked for is smaller than the smallest that works.
+
+    Parameters
+    ----------
+    message : str
+    smallest_s : float, optional
+        The smallest that works, in seconds, where it is known.
+    """
+
+    def __init__(self, message: str, *, smallest_s: float | None = None) -> None:
+        super().__init__(message)
+        self.smallest_s = smallest_s
 
 
 class BlockError(StemstreamError, ValueError):
@@ -63,6 +75,10 @@ class ModelError(StemstreamError):
     """A model cannot be found, read, trusted or run."""
 
     exit_code = 4
+
+
+class CapacityError(ModelError):
+    """A model is too slow for live sound on this machine."""
 
 
 class AudioFileError(StemstreamError):

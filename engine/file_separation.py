@@ -7,23 +7,26 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from engine.errors import ConfigurationError
+from engine.errors import AudioFileError, ConfigurationError
+from engine.excerpt import Excerpt
+from engine.files.formats import stored_subtype
+from engine.files.levels import Clip, LevelledWriters
+from engine.files.provenance import Expected, mark
 from engine.files.reader import AudioReader
-from engine.files.stem_path import DEFAULT_TEMPLATE, stem_path
+from engine.files.stem_path import DEFAULT_TEMPLATE, check_inside, stem_path
 from engine.files.stem_writers import StemWriters
-from engine.offline import ProgressCallback, SeparationCounters, separate_blocks
-from engine.plan import WindowPlan
+from engine.offline import SeparationCounters, separate_blocks
+from engine.offline_model import OfflineModel
+from engine.plan import WindowPlan, offline_plan
+from engine.progress import Cancel, ProgressCallback
 from engine.separator import Separator
-from engine.spec import find_stem
 from engine.worker_client import WorkerLike
 
-__all__ = ["FileReport", "separate_file"]
+__all__ = ["FileReport", "separate_file", "stem_outputs"]
 
 _BLOCK_FRAMES = 1 << 15
 
@@ -38,14 +41,27 @@ class FileReport:
     outputs : dict of str to str
         Path of each stem's file, by stem.
     model : str
-    sample_rate, channels, frames : int
+    sample_rate, channels : int
         Of the input and of every output.
+    frames : int
+        Of every output: the input's, or those of the excerpt.
     seconds : float
         Wall-clock time it took.
     realtime_factor : float
         ``seconds`` over the duration; NaN for an empty file.
-    windows, non_finite_samples : int
-        Windows the model ran; input samples replaced by silence.
+    windows, silent_windows, non_finite_samples : int
+        Windows the model ran; windows of digital silence that it did not need to run; input samples replaced by
+        silence.
+    clipped_samples : dict of str to int
+        Samples above full scale that a file of integers could not hold, by stem.
+    over_db : dict of str to float
+        How far a stem's loudest sample was above the full scale of a file of integers, by stem.
+    gain_db : float
+        What all stems were lowered by so that nothing is clipped; 0 unless that was asked for.
+    was_done : bool
+        The outputs were there, made of this input with these settings; nothing was done.
+    redone : str
+        Why outputs that were there were made again; empty where there were none or nobody asked.
     """
 
     input: str
@@ -56,8 +72,14 @@ class FileReport:
     frames: int
     seconds: float
     realtime_factor: float
-    windows: int
-    non_finite_samples: int
+    windows: int = 0
+    non_finite_samples: int = 0
+    silent_windows: int = 0
+    clipped_samples: dict[str, int] = field(default_factory=dict)
+    over_db: dict[str, float] = field(default_factory=dict)
+    gain_db: float = 0.0
+    was_done: bool = False
+    redone: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Everything for a JSON report; None where a figure does not exist."""
@@ -73,35 +95,53 @@ def separate_file(
     folder: str | os.PathLike[str],
     *,
     template: str = DEFAULT_TEMPLATE,
+    subfolders: Sequence[str] = (),
     ext: str = "wav",
     subtype: str = "FLOAT",
+    clip: Clip = Clip.CLAMP,
     stems: Sequence[str] | None = None,
     two_stems: str | None = None,
+    excerpt: Excerpt | None = None,
     plan: WindowPlan | None = None,
     overlap: int | None = None,
     batch_size: int = 1,
     worker: WorkerLike | None = None,
+    overwrite: bool = True,
+    model_id: str | None = None,
     progress: ProgressCallback | None = None,
+    cancel: Cancel | None = None,
 ) -> FileReport:
     """Separate one file into one file per stem.
 
     Parameters
     ----------
     separator : Separator
+        An `OfflineModel` where many files share one; it has its stems, which are left out here then.
     path : path-like
         wav, flac, mp3, ogg, opus; m4a with the extra ``formats``. 1 or 2 channels, any rate.
     folder : path-like
         Where the stems go; made if need be.
     template : str
-        Relative path in the folder, with ``{track}``, ``{stem}`` and ``{ext}``.
+        Relative path in the folder, with ``{track}``, ``{stem}``, ``{ext}`` and ``{suffix}``.
+    subfolders : sequence of str
+        Folders between ``folder`` and the template's, for inputs from folders in folders.
     ext : {"wav", "flac"}
     subtype : {"FLOAT", "PCM_24", "PCM_16"}
+    clip : Clip
+        What is done with samples that integers cannot hold.
     stems : sequence of str, optional
         Only these, in any case; all if left out.
     two_stems : str, optional
-        This stem, and all the others together as ``no_NAME``.
-    plan, overlap, batch_size, worker, progress
+        This stem, and the input without it as ``no_NAME``: together they are the input.
+    excerpt : Excerpt, optional
+        Only this stretch, as it is in the stems of the whole file. The file is read from its beginning all the same.
+    plan, overlap, batch_size, worker, progress, cancel
         As in ``separate``.
+    overwrite : bool
+        False leaves a file alone whose outputs are all there, made of it with these settings, see
+        `engine.files.provenance`.
+    model_id : str, optional
+        What tells the model from all others, for that comparison; its name if left out.
 
     Returns
     -------
@@ -110,82 +150,152 @@ def separate_file(
     Raises
     ------
     AudioFileError
-        If the input cannot be read.
+        If the input cannot be read, or ends before the excerpt begins.
     OutputError
-        If an output cannot be written.
+        If an output cannot be written, or a link leads it out of ``folder``.
     ConfigurationError
         If a stem, the template or the format is not among what is allowed.
     ModelError
         If the model fails.
+    concurrent.futures.CancelledError
+        If ``cancel`` is set.
     Nothing is left behind then: the outputs appear together or not at all.
     """
     begin = time.monotonic()
-    chosen = _Selection(separator.spec.output_stems, stems, two_stems)
+    model = _chosen_model(separator, stems, two_stems)
+    excerpt = Excerpt() if excerpt is None else excerpt
+    if plan is None:
+        plan = offline_plan(model.spec, overlap=overlap)
+    elif overlap is not None:
+        raise ConfigurationError(f"overlap={overlap} and a plan were given: give one of them")
     counters = SeparationCounters()
     with AudioReader(path) as reader:
-        outputs = {
-            stem: stem_path(folder, template, track=Path(path).stem, stem=stem.lower(), ext=ext)
-            for stem in chosen.names
-        }
+        start, stop = excerpt.frames(reader.sample_rate)
+        _check_start(path, start, reader.frames, reader.sample_rate)
+        outputs = stem_outputs(path, folder, template, model.names, ext, subfolders=subfolders)
+        for output in outputs.values():
+            check_inside(folder, output)
+        ends = [end for end in (stop, reader.frames) if end is not None]
+        frames = None if reader.frames is None else min(ends) - start
+        made_by = _made_by(model_id or model.spec.name, plan, start, stop, clip)
+        comments = {stem: mark(stem, made_by) for stem in outputs}
+
+        def report(frames: int, **facts: Any) -> FileReport:
+            seconds = time.monotonic() - begin
+            return FileReport(
+                input=str(path),
+                outputs={stem: str(output) for stem, output in outputs.items()},
+                model=model.spec.name,
+                sample_rate=reader.sample_rate,
+                channels=reader.channels,
+                frames=frames,
+                seconds=seconds,
+                realtime_factor=seconds * reader.sample_rate / frames if frames else math.nan,
+                **facts,
+            )
+
+        redone = ""
+        if not overwrite:
+            stored = stored_subtype(ext, subtype)
+            changed_ns = os.stat(path).st_mtime_ns
+            expected = {
+                stem: Expected(reader.sample_rate, reader.channels, frames, stored, comment, changed_ns)
+                for stem, comment in comments.items()
+            }
+            is_done, redone = _done_before(outputs, expected)
+            if is_done:
+                return report(frames or 0, was_done=True)
         parts = separate_blocks(
-            separator,
+            model,
             reader.blocks(_BLOCK_FRAMES),
             reader.sample_rate,
             channels=reader.channels,
             frames=reader.frames,
+            start_frame=start,
+            stop_frame=stop,
             plan=plan,
-            overlap=overlap,
             batch_size=batch_size,
             worker=worker,
             progress=progress,
+            cancel=cancel,
             counters=counters,
         )
-        with (
-            contextlib.closing(parts),
-            StemWriters(
-                outputs, reader.sample_rate, reader.channels, frames_hint=reader.frames, subtype=subtype
-            ) as writers,
-        ):
-            for part in parts:
-                writers.write(chosen.pick(part))
-    seconds = time.monotonic() - begin
-    duration = counters.frames / reader.sample_rate
-    return FileReport(
-        input=str(path),
-        outputs={stem: str(output) for stem, output in outputs.items()},
-        model=separator.spec.name,
-        sample_rate=reader.sample_rate,
-        channels=reader.channels,
-        frames=counters.frames,
-        seconds=seconds,
-        realtime_factor=seconds / duration if duration else math.nan,
+        with contextlib.closing(parts):
+            writers = StemWriters(
+                outputs, reader.sample_rate, reader.channels, frames_hint=frames, subtype=subtype, comments=comments
+            )
+            written = 0
+            with LevelledWriters(writers, stored_subtype(ext, subtype), clip) as levels:
+                for part in parts:
+                    levels.write(part)
+                    written += part.shape[-1]
+                if not written:
+                    _check_start(path, start, counters.frames, reader.sample_rate)
+    return report(
+        written,
         windows=counters.windows,
+        silent_windows=counters.silent_windows,
         non_finite_samples=counters.non_finite_samples,
+        clipped_samples=levels.clipped_samples,
+        over_db=levels.over_db,
+        gain_db=levels.gain_db,
+        redone=redone,
     )
 
 
-class _Selection:
-    """Which stems are written, and how they come from the model's."""
+def stem_outputs(
+    path: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    template: str,
+    names: Sequence[str],
+    ext: str,
+    *,
+    subfolders: Sequence[str] = (),
+) -> dict[str, Path]:
+    """Give the path of each stem's file, by stem; see `engine.files.stem_path.stem_path`."""
+    track, suffix = Path(path).stem, Path(path).suffix
+    return {
+        name: stem_path(folder, template, track=track, stem=name.lower(), ext=ext, suffix=suffix, subfolders=subfolders)
+        for name in names
+    }
 
-    def __init__(self, known: tuple[str, ...], stems: Sequence[str] | None, two_stems: str | None) -> None:
-        if stems is not None and two_stems is not None:
-            raise ConfigurationError(f"stems {', '.join(stems)} and two_stems {two_stems} were given: give one of them")
-        wanted = [two_stems] if two_stems is not None else list(known if stems is None else stems)
-        found: list[str] = []
-        for name in wanted:
-            stem = find_stem(name, known)
-            if stem is None:
-                raise ConfigurationError(f"stem {name!r} is unknown: this model gives {', '.join(known)}")
-            if stem not in found:
-                found.append(stem)
-        self._places = [known.index(stem) for stem in found]
-        self._has_rest = two_stems is not None
-        self.names = (*found, f"no_{found[0]}") if self._has_rest else tuple(found)
 
-    def pick(self, part: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Give the stems to write, shape (names, channels, frames)."""
-        picked = part[self._places]
-        if not self._has_rest:
-            return picked
-        rest = np.delete(part, self._places, axis=0).sum(axis=0, keepdims=True)
-        return np.concatenate([picked, rest])
+def _chosen_model(separator: Separator, stems: Sequence[str] | None, two_stems: str | None) -> OfflineModel:
+    if stems is not None and two_stems is not None:
+        raise ConfigurationError(f"stems {', '.join(stems)} and two_stems {two_stems} were given: give one of them")
+    if not isinstance(separator, OfflineModel):
+        wanted = [two_stems] if two_stems is not None else stems
+        return OfflineModel(separator, wanted, with_rest=two_stems is not None)
+    if stems is not None or two_stems is not None:
+        raise ConfigurationError(f"this model was made to give {', '.join(separator.names)}: leave the stems out")
+    return separator
+
+
+def _check_start(path: str | os.PathLike[str], start: int, frames: int | None, sample_rate: int) -> None:
+    if frames is not None and start and start >= frames:
+        raise AudioFileError(
+            f"{os.fspath(path)!r} lasts {frames / sample_rate:g} s: there is nothing from {start / sample_rate:g} s "
+            "on, let --start be earlier"
+        )
+
+
+def _made_by(model_id: str, plan: WindowPlan, start: int, stop: int | None, clip: Clip) -> str:
+    """Name everything that the sound depends on besides the input and the format of the file."""
+    lengths = (plan.window_frames, plan.hop_frames, plan.lookahead_frames, plan.fade_frames, plan.delivery_frames)
+    cut = "/".join(map(str, lengths))
+    end = "the end" if stop is None else stop
+    scaled = ", scaled" if clip is Clip.SCALE else ""
+    return f"{model_id}, windows {cut} {plan.fill}, frames {start} to {end}{scaled}"
+
+
+def _done_before(outputs: dict[str, Path], expected: dict[str, Expected]) -> tuple[bool, str]:
+    """Tell whether all outputs are there as expected, and otherwise why some that are there are not."""
+    there = {stem: output for stem, output in outputs.items() if output.exists()}
+    for stem, output in there.items():
+        difference = expected[stem].difference(output)
+        if difference is not None:
+            return False, f"{str(output)!r} {difference}"
+    if there and len(there) < len(outputs):
+        missing = next(output for stem, output in outputs.items() if stem not in there)
+        return False, f"{str(missing)!r} is missing"
+    return bool(there), ""

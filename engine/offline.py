@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import BlockError, ConfigurationError
-from engine.files.rate_converter import RateConverter
+from engine.files.rate_converter import RateConverter, converted_frames
+from engine.offline_model import OfflineModel
 from engine.plan import WindowPlan, offline_plan
+from engine.progress import Cancel, Meter, Progress, ProgressCallback
 from engine.recording import MAX_BLOCK_FRAMES, Recording
 from engine.separator import Separator
 from engine.spec import ModelSpec
+from engine.way_back import WayBack, model_excerpt
 from engine.worker import Worker
 from engine.worker_client import WorkerLike
 
@@ -25,26 +26,6 @@ __all__ = ["Progress", "ProgressCallback", "SeparationCounters", "separate", "se
 
 _MAX_RATE = 768_000
 F32 = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a separation is.
-
-    Attributes
-    ----------
-    fraction : float
-        0 to 1; NaN where the length is not known.
-    eta_s : float
-        Seconds left at the pace so far; NaN where that is not known.
-    """
-
-    fraction: float
-    eta_s: float
-
-
-ProgressCallback = Callable[[Progress], None]
-"""Called from the thread that separates; an exception from it cancels the separation."""
 
 
 @dataclass
@@ -59,11 +40,14 @@ class SeparationCounters:
         Input samples replaced by silence.
     windows : int
         Windows the model ran.
+    silent_windows : int
+        Windows of digital silence that need not be run, for the model had been asked before.
     """
 
     frames: int = 0
     non_finite_samples: int = 0
     windows: int = 0
+    silent_windows: int = 0
 
 
 def separate(
@@ -71,11 +55,14 @@ def separate(
     audio: npt.NDArray[Any],
     sample_rate: int,
     *,
+    stems: Sequence[str] | None = None,
+    with_rest: bool = False,
     plan: WindowPlan | None = None,
     overlap: int | None = None,
     batch_size: int = 1,
     worker: WorkerLike | None = None,
     progress: ProgressCallback | None = None,
+    cancel: Cancel | None = None,
     counters: SeparationCounters | None = None,
 ) -> F32:
     """Separate a whole recording.
@@ -83,10 +70,15 @@ def separate(
     Parameters
     ----------
     separator : Separator
+        An `OfflineModel` where many recordings share one, and its stems.
     audio : ndarray of float, shape (channels, frames)
         1 or 2 channels, any number of frames, 0 too. Samples that are not finite are replaced by silence.
     sample_rate : int
         Of ``audio``, in Hz; where the model's differs, audio is converted there and back by soxr HQ.
+    stems : sequence of str, optional
+        Only these, in this order; names in any case of letters. All if left out.
+    with_rest : bool
+        Behind them, what they leave of the input: together they are the input.
     plan, overlap : optional
         How a windowed model's audio is cut; give one of them or none (``offline_plan``).
     batch_size : int
@@ -94,13 +86,16 @@ def separate(
     worker : Worker, optional
         Shared with other streams; otherwise one for this call.
     progress : callable, optional
+        Called with a `Progress` for every window and every block.
+    cancel : threading.Event, optional
+        Once it is set, the separation ends within the window that is under way.
     counters : SeparationCounters, optional
         Filled on the way.
 
     Returns
     -------
     ndarray of float32, shape (stems, channels, frames)
-        In the order of ``separator.spec.output_stems``, at the input's rate, length and level.
+        Those of ``separator.spec.output_stems``, or those asked for, at the input's rate, length and level.
 
     Raises
     ------
@@ -108,13 +103,16 @@ def separate(
         If ``audio`` has another shape or type.
     ModelError
         If the model fails or gives values that are not finite.
+    concurrent.futures.CancelledError
+        If ``cancel`` is set.
     """
     check_audio(audio)
-    stems = np.zeros((len(separator.spec.output_stems), *audio.shape), np.float32)
+    model = _model(separator, stems, with_rest)
+    separated = np.zeros((len(model.names), *audio.shape), np.float32)
     done = 0
     blocks = (audio[:, n : n + MAX_BLOCK_FRAMES] for n in range(0, audio.shape[1], MAX_BLOCK_FRAMES))
     for part in separate_blocks(
-        separator,
+        model,
         blocks,
         sample_rate,
         channels=audio.shape[0],
@@ -124,11 +122,12 @@ def separate(
         batch_size=batch_size,
         worker=worker,
         progress=progress,
+        cancel=cancel,
         counters=counters,
     ):
-        stems[..., done : done + part.shape[-1]] = part
+        separated[..., done : done + part.shape[-1]] = part
         done += part.shape[-1]
-    return stems
+    return separated
 
 
 def check_audio(audio: npt.NDArray[Any]) -> None:
@@ -149,31 +148,113 @@ def separate_blocks(
     *,
     channels: int,
     frames: int | None = None,
+    start_frame: int = 0,
+    stop_frame: int | None = None,
+    stems: Sequence[str] | None = None,
+    with_rest: bool = False,
     plan: WindowPlan | None = None,
     overlap: int | None = None,
     batch_size: int = 1,
     worker: WorkerLike | None = None,
     progress: ProgressCallback | None = None,
+    cancel: Cancel | None = None,
     counters: SeparationCounters | None = None,
 ) -> Generator[F32, None, None]:
     """Separate a recording that comes in blocks; memory does not grow with its length.
 
-    Parameters are those of ``separate``; ``blocks`` are arrays (channels, n), and ``frames`` is their sum where it is
-    known, for the progress.
+    Parameters are those of ``separate``, and these.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray, each (channels, n)
+        The recording from its first frame.
+    channels : int
+    frames : int, optional
+        The sum of the blocks' lengths where it is known, for the progress.
+    start_frame, stop_frame : int
+        Give only the frames ``[start_frame, stop_frame)``, as they are in the whole: the model runs the windows that
+        have a part in them, and sees what lies around. A stateful model hears ``spec.priming_frames`` before them.
+        What comes after is not read any further than the last window reaches.
 
     Yields
     ------
     ndarray of float32, shape (stems, channels, n)
-        Together exactly as many frames as came in, at the same rate. Each is the caller's to keep.
+        Together exactly as many frames as came in or were asked for, at the same rate. Each is the caller's to keep.
 
     Raises
     ------
     ConfigurationError
-        If both ``plan`` and ``overlap`` are given, or the channels do not fit the model.
+        If both ``plan`` and ``overlap`` are given, a stem is not known, the channels do not fit the model, or the
+        frames asked for are none.
     ModelError
         If the model fails.
+    concurrent.futures.CancelledError
+        If ``cancel`` is set.
     """
-    spec = separator.spec
+    model = _model(separator, stems, with_rest)
+    spec = model.spec
+    _check_settings(spec, sample_rate, channels, plan, overlap)
+    if start_frame < 0 or (stop_frame is not None and stop_frame <= start_frame):
+        raise ConfigurationError(f"frames {start_frame} to {stop_frame} are none: begin at 0 or later, end after it")
+    plan = offline_plan(spec, overlap=overlap) if plan is None else plan
+    counters = SeparationCounters() if counters is None else counters
+    meter = Meter(progress, cancel)
+    is_converted = sample_rate != spec.sample_rate
+    wanted = model_excerpt(start_frame, stop_frame, sample_rate, spec.sample_rate)
+    known = stop_frame if frames is None else frames
+    total = None if known is None else converted_frames(known, sample_rate, spec.sample_rate)
+    own = Worker(batch_size) if worker is None else worker
+    track = Recording(
+        model,
+        plan,
+        channels,
+        own.batch_size,
+        gives_mixture=model.residual_index is not None if is_converted else model.with_rest,
+        start=wanted.start,
+        stop=wanted.stop,
+        tick=lambda: meter.show(math.nan if total is None else track.fraction(total)),
+    )
+    into_model = RateConverter(sample_rate, spec.sample_rate, channels)
+    way_back = _way_back(model, sample_rate, channels, wanted.first_frame) if is_converted else None
+    finish = _with_rest if model.with_rest else _as_it_is
+    trim = _Trim(wanted.first_frame, start_frame, stop_frame)
+    own.attach(track, warm_up=False)
+    try:
+        meter.show(math.nan if total is None else 0.0)
+        for block in blocks:
+            heard = _finite(block, counters)
+            if way_back is not None:
+                way_back.hear(heard)
+            for part in track.run(into_model.process(heard), own):
+                yield from trim(finish(part) if way_back is None else way_back.convert(part))
+            meter.show(math.nan if total is None else track.fraction(total))
+            if track.is_complete:
+                break
+        else:
+            for final in (track.run(into_model.flush(), own), track.finish(own)):
+                for part in final:
+                    yield from trim(finish(part) if way_back is None else way_back.convert(part))
+        if way_back is not None:
+            yield from trim(way_back.flush(counters.frames if stop_frame is None else min(counters.frames, stop_frame)))
+        meter.finish()
+    finally:
+        counters.windows, counters.silent_windows = track.windows, track.silent_windows
+        own.detach(track)
+
+
+def _model(separator: Separator, stems: Sequence[str] | None, with_rest: bool) -> OfflineModel:
+    if not isinstance(separator, OfflineModel):
+        return OfflineModel(separator, stems, with_rest=with_rest)
+    if stems is not None or with_rest:
+        raise ConfigurationError(
+            f"stems were named for a model that gives {', '.join(separator.names)}: leave them out"
+        )
+    return separator
+
+
+def _check_settings(
+    spec: ModelSpec, sample_rate: int, channels: int, plan: WindowPlan | None, overlap: int | None
+) -> None:
     if not isinstance(sample_rate, int | np.integer) or not 1 <= sample_rate <= _MAX_RATE or sample_rate is True:
         raise ConfigurationError(
             f"sample_rate={sample_rate!r} cannot be used: give a whole number from 1 to {_MAX_RATE} Hz"
@@ -182,77 +263,45 @@ def separate_blocks(
         raise ConfigurationError(f"overlap={overlap} and a plan were given: give one of them")
     if channels not in {1, spec.channels}:
         raise ConfigurationError(f"{channels} channels do not fit {spec.name!r}, which takes {spec.channels}: mix down")
-    plan = offline_plan(spec, overlap=overlap) if plan is None else plan
-    counters = SeparationCounters() if counters is None else counters
-    is_converted = sample_rate != spec.sample_rate
-    own = Worker(batch_size) if worker is None else worker
-    track = Recording(separator, plan, channels, own.batch_size, gives_mixture=is_converted)
-    into_model = RateConverter(sample_rate, spec.sample_rate, channels)
-    way_back = _WayBack(spec, sample_rate, channels) if is_converted else None
-    meter = _Meter(progress, frames)
-    own.attach(track, warm_up=False)
-    try:
-        for block in blocks:
-            heard = _finite(block, counters)
-            if way_back is not None:
-                way_back.hear(heard)
-            for part in track.run(into_model.process(heard), own):
-                yield part if way_back is None else way_back.convert(part)
-            meter.show(counters.frames)
-        for final in (track.run(into_model.flush(), own), track.finish(own)):
-            for part in final:
-                yield part if way_back is None else way_back.convert(part)
-        if way_back is not None:
-            yield way_back.flush(counters.frames)
-        meter.finish()
-    finally:
-        counters.windows = track.windows
-        own.detach(track)
 
 
-class _WayBack:
-    """Takes stems back to the input's rate; what two conversions took from the input goes to the residual stem.
+def _way_back(model: OfflineModel, sample_rate: int, channels: int, first_frame: int) -> WayBack:
+    return WayBack(
+        len(model.outputs),
+        channels,
+        residual=model.residual_index,
+        with_rest=model.with_rest,
+        model_rate=model.spec.sample_rate,
+        sample_rate=sample_rate,
+        first_frame=first_frame,
+    )
 
-    So stems that add up to what the model heard add up to the input.
-    """
 
-    def __init__(self, spec: ModelSpec, sample_rate: int, channels: int) -> None:
-        self._stems = len(spec.output_stems)
-        self._residual = spec.residual_index
-        self._channels = channels
-        self._converter = RateConverter(spec.sample_rate, sample_rate, (self._stems + 1) * channels)
-        self._heard: deque[F32] = deque()
-        self._given = 0
+def _as_it_is(part: F32) -> F32:
+    return part
 
-    def hear(self, block: F32) -> None:
-        """Keep an input block, shape (channels, n), until its stems come."""
-        self._heard.append(block)
 
-    def convert(self, part: F32) -> F32:
-        """Convert stems and, as the last row, the mixture that the model heard: (stems + 1, channels, n)."""
-        rows = np.ascontiguousarray(part.reshape((self._stems + 1) * self._channels, -1))
-        return self._with_loss(self._converter.process(rows))
+def _with_rest(part: F32) -> F32:
+    """Take the stems from the input, which comes behind them."""
+    part[-1] -= part[:-1].sum(axis=0)
+    return part
 
-    def flush(self, frames: int) -> F32:
-        """Give the rest of ``frames`` in all."""
-        missing = frames - self._given
-        rest = self._converter.flush()[:, :missing]
-        return self._with_loss(np.pad(rest, ((0, 0), (0, missing - rest.shape[1]))))
 
-    def _with_loss(self, rows: F32) -> F32:
-        n = min(rows.shape[1], sum(block.shape[1] for block in self._heard))
-        part = rows[:, :n].reshape(self._stems + 1, self._channels, n)
-        stems, mixture = part[:-1], part[-1]
-        done = 0
-        while done < n:
-            block = self._heard.popleft()
-            taken = min(n - done, block.shape[1])
-            stems[self._residual, :, done : done + taken] += block[:, :taken] - mixture[:, done : done + taken]
-            if taken < block.shape[1]:
-                self._heard.appendleft(block[:, taken:])
-            done += taken
-        self._given += n
-        return stems
+class _Trim:
+    """Lets only the frames ``[start, stop)`` of a run of parts through, the first of which begins at ``first``."""
+
+    def __init__(self, first: int, start: int, stop: int | None) -> None:
+        self._place = first
+        self._start = start
+        self._stop = stop
+
+    def __call__(self, part: F32) -> Iterator[F32]:
+        begin, end = self._place, self._place + part.shape[-1]
+        self._place = end
+        low = max(begin, self._start)
+        high = end if self._stop is None else min(end, self._stop)
+        if low < high:
+            yield part if (low, high) == (begin, end) else part[..., low - begin : high - begin]
 
 
 def _finite(block: npt.NDArray[Any], counters: SeparationCounters) -> F32:
@@ -266,22 +315,3 @@ def _finite(block: npt.NDArray[Any], counters: SeparationCounters) -> F32:
         return heard
     counters.non_finite_samples += finite.size - int(np.count_nonzero(finite))
     return np.where(finite, heard, np.float32(0.0))
-
-
-class _Meter:
-    """Tells how far a separation is."""
-
-    def __init__(self, callback: ProgressCallback | None, frames: int | None) -> None:
-        self._callback = callback
-        self._frames = frames
-        self._begin = time.monotonic()
-
-    def show(self, done: int) -> None:
-        if self._callback is not None:
-            fraction = min(1.0, done / self._frames) if self._frames else math.nan
-            spent = time.monotonic() - self._begin
-            self._callback(Progress(fraction, spent * (1 - fraction) / fraction if fraction > 0 else math.nan))
-
-    def finish(self) -> None:
-        if self._callback is not None:
-            self._callback(Progress(1.0, 0.0))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.errors import ModelError
+from engine.offline_model import OfflineModel, OfflineRunner
 from engine.plan import WindowPlan
 from engine.ring import FrameRing
 from engine.separator import Runner, Separator
@@ -28,7 +29,7 @@ class Recording:
 
     Parameters
     ----------
-    separator : Separator
+    model : OfflineModel
     plan : WindowPlan
     channels : int
         The model's, or 1 for a stereo model (duplicated in, averaged out).
@@ -36,34 +37,69 @@ class Recording:
         Windows that may be under way at once.
     gives_mixture : bool
         Behind the stems, as one more, comes the input that they were made of.
+    start, stop : int
+        The frames to give; left out, all of the recording. Only windows with a part in them are run, and those that
+        prime a state before them. The recording must be fed from its first frame all the same.
+    tick : callable, optional
+        Called from the thread that separates whenever a window is done; an exception from it ends the separation.
 
     Attributes
     ----------
     windows : int
         Windows the model ran.
+    silent_windows : int
+        Windows of digital silence that it did not need to run.
     """
 
     def __init__(
-        self, separator: Separator, plan: WindowPlan, channels: int, batch_size: int, *, gives_mixture: bool = False
+        self,
+        model: OfflineModel,
+        plan: WindowPlan,
+        channels: int,
+        batch_size: int,
+        *,
+        gives_mixture: bool = False,
+        start: int = 0,
+        stop: int | None = None,
+        tick: Callable[[], None] = lambda: None,
     ) -> None:
-        spec = separator.spec
-        self._separator = separator
+        spec = model.spec
+        self._model = model
         self._plan = plan
         self._channels = channels
         self._gives_mixture = gives_mixture
+        self._start, self._stop = start, stop
+        self._tick = tick
         self._stream = WindowStream(spec, plan, keep_provisional=False)
+        self._stream.start(_window_with(plan, start))
+        self._first_index = self._stream.next_index
         self._model_channels = spec.channels
         ahead = (batch_size + 1) * plan.hop_frames
-        self._room = 2 * plan.window_frames + plan.reach_frames + ahead + MAX_BLOCK_FRAMES
+        behind = self._stream.priming_hops * plan.hop_frames if start else 0
+        self._room = 2 * plan.window_frames + plan.reach_frames + ahead + behind + MAX_BLOCK_FRAMES
         self._input = FrameRing((channels,), 2 * self._room)
+        # Its first frame is the first that is given.
         self._output = FrameRing((len(spec.stems), channels), ahead + 2 * plan.hop_frames)
         self._heard = 0
         self._total: int | None = None
-        self._drained = 0
+        self._drained = start
         self._given_up: Exception | None = None
         self.windows = 0
+        self.silent_windows = 0
 
     # The thread that separates.
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every frame before ``stop`` was given, so that the rest need not be fed."""
+        return self._stop is not None and self._drained >= self._stop
+
+    def fraction(self, total: int) -> float:
+        """Share of the windows that are done, of a recording of ``total`` frames."""
+        end = total if self._stop is None else min(total, self._stop)
+        if end <= self._start:
+            return 0.0
+        return min(1.0, self._done / (self._plan.window_for(end - 1) + 1 - self._first_index))
 
     def run(self, audio: F32, worker: WorkerLike) -> Iterator[F32]:
         """Take audio, shape (channels, n), and give the stems that are ready, each (stems, channels, m).
@@ -74,7 +110,7 @@ class Recording:
             If the model failed.
         """
         done = 0
-        while done < audio.shape[1]:
+        while done < audio.shape[1] and not self.is_complete:
             # Windows still reach back by their length, and the complement by the reach, behind what was drained.
             free = self._drained + self._room - self._heard
             n = min(free, audio.shape[1] - done, MAX_BLOCK_FRAMES)
@@ -90,35 +126,44 @@ class Recording:
     def finish(self, worker: WorkerLike) -> Iterator[F32]:
         """Say that the recording ended, and give the rest."""
         self._total = self._heard
+        end = self._heard if self._stop is None else min(self._heard, self._stop)
         worker.wake()
-        while self._drained < self._total:
+        while self._drained < end:
             self._await(worker)
             yield from self._drain(worker)
 
     def _await(self, worker: WorkerLike) -> None:
-        if not worker.wait(self._has_output):
-            raise ModelError(f"the worker that ran {self._separator.spec.name!r} has ended: see its log")
+        done = self._done
+        if not worker.wait(lambda: self._has_output() or self._done != done):
+            raise ModelError(f"the worker that ran {self._model.spec.name!r} has ended: see its log")
+        self._tick()
+
+    @property
+    def _done(self) -> int:
+        return self.windows + self.silent_windows
 
     def _has_output(self) -> bool:
-        return self._output.written > self._drained or self._given_up is not None
+        return self._start + self._output.written > self._drained or self._given_up is not None
 
     def _drain(self, worker: WorkerLike) -> Iterator[F32]:
         if self._given_up is not None:
             raise ModelError(
-                f"model {self._separator.spec.name!r} failed after {self.windows} windows: {self._given_up}"
+                f"model {self._model.spec.name!r} failed after {self.windows} windows: {self._given_up}"
             ) from self._given_up
-        end = self._output.written if self._total is None else min(self._output.written, self._total)
+        ends = (self._start + self._output.written, self._total, self._stop)
+        end = min(end for end in ends if end is not None)
         if end <= self._drained:
             return
-        spec = self._separator.spec
-        given = len(spec.output_stems)
-        part = np.empty((given + self._gives_mixture, self._channels, end - self._drained), np.float32)
-        self._output.copy(self._drained, part[: len(spec.stems)])
-        if len(spec.stems) < given:
-            self._input.copy(self._drained, part[given - 1])
-            part[given - 1] -= part[: given - 1].sum(axis=0)
+        n = end - self._drained
+        model = self._model
+        mixture = np.empty((self._channels, n), np.float32)
+        self._input.copy(self._drained, mixture)
+        stems = np.empty((len(model.spec.stems), self._channels, n), np.float32)
+        self._output.copy(self._drained - self._start, stems)
+        part = np.empty((len(model.outputs) + self._gives_mixture, self._channels, n), np.float32)
+        model.chosen(stems, mixture, part[: len(model.outputs)])
         if self._gives_mixture:
-            self._input.copy(self._drained, part[-1])
+            part[-1] = mixture
         self._drained = end
         worker.wake()
         yield part
@@ -128,7 +173,7 @@ class Recording:
     @property
     def separator(self) -> Separator:
         """The model."""
-        return self._separator
+        return self._model
 
     @property
     def window_frames(self) -> int:
@@ -139,9 +184,9 @@ class Recording:
         """Tell whether a window can run now: nobody sets it a deadline."""
         stream, plan = self._stream, self._plan
         index = stream.next_index
-        if self._given_up is not None or not stream.can_load() or not self._is_heard(index):
+        if self._given_up is not None or not stream.can_load() or not self._is_needed(index):
             return None
-        if plan.final_before(index) - self._drained > self._output.capacity:
+        if not self._is_heard(index) or plan.final_before(index) - self._drained > self._output.capacity:
             return None
         return WAITING
 
@@ -151,24 +196,35 @@ class Recording:
 
     def store(self, runner: Runner, row: int, elapsed_s: float) -> None:
         """Add what has become final to the output."""
-        self.windows += 1
-        index, _ = self._stream.store(runner, row)
-        skipped = max(0, self._plan.hop_frames - self._plan.final_before(index))
-        final = self._stream.overlap.final[..., skipped:]
-        if final.shape[1] != self._channels:
-            final = final.mean(axis=1, keepdims=True)
-        self._output.append(final)
+        index, is_delivered = self._stream.store(runner, row)
+        if is_delivered:
+            before = self._start - (self._plan.final_before(index) - self._plan.hop_frames)
+            final = self._stream.overlap.final[..., max(0, before) :]
+            if final.shape[1] != self._channels:
+                final = final.mean(axis=1, keepdims=True)
+            self._output.append(final)
+        if isinstance(runner, OfflineRunner) and runner.skipped[row]:
+            self.silent_windows += 1
+        else:
+            self.windows += 1
 
     def fail(self, error: Exception, elapsed_s: float) -> None:
         """End the separation with an error."""
         self._stream.fail()
         self._given_up = error
 
+    def _is_needed(self, index: int) -> bool:
+        """Whether a window has a part in the frames to give, and not only in what stands for missing input."""
+        delivered_from = self._plan.final_before(index) - self._plan.hop_frames
+        if self._total is not None and (delivered_from >= self._total or self._start >= self._total):
+            return False
+        return self._stop is None or delivered_from < self._stop
+
     def _is_heard(self, index: int) -> bool:
+        if self._total is not None:
+            return True
         plan = self._plan
         end = plan.end_of(index)
-        if self._total is not None:
-            return plan.final_before(index) - plan.hop_frames < self._total
         # A reflected start mirrors frames that lie as far behind frame 0 as the window begins before it.
         mirrored = plan.window_frames - end + 1 if plan.fill == "reflect" else 0
         return self._heard >= max(end, mirrored)
@@ -203,3 +259,8 @@ class Recording:
         there = np.empty((out.shape[0], highest - lowest + 1), np.float32)
         self._input.copy(lowest, there)
         out[:, inside] = there[:, places[inside] - lowest]
+
+
+def _window_with(plan: WindowPlan, frame: int) -> int:
+    """Index of the first window that says anything about ``frame``."""
+    return (frame + plan.lookahead_frames) // plan.hop_frames if frame else plan.first_index

@@ -1,21 +1,25 @@
-"""How a model is found: by the path of its file, or by a name that an installed package registers."""
+"""How a model is found: by the path of its file, or by a name that a package registers or a public model has."""
 
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigurationError, ModelError
 from engine.separator import Separator
 from engine.spec import ModelSpec
 
-__all__ = ["ENTRY_POINT_GROUP", "ModelEntry", "available_models", "load_separator"]
+if TYPE_CHECKING:
+    from engine.public_models import PublicModel
+
+__all__ = ["ENTRY_POINT_GROUP", "ModelEntry", "available_models", "load_separator", "require_torch"]
 
 ENTRY_POINT_GROUP = "stemstream.models"
 _ONNX_SUFFIX = ".onnx"
@@ -59,9 +63,10 @@ def load_separator(
     Parameters
     ----------
     name_or_path : str or path-like
-        A registered name, see `available_models`, or the path of an ``.onnx`` file or of an MDX23C checkpoint
-        (``.ckpt``, ``.pth``, ``.pt``, ``.th``, ``.safetensors``). A name wins over a file or folder of the same name:
-        write ``./name`` for the file.
+        A registered name, see `available_models`; the name of a public model that was downloaded, see
+        `engine.public_models`; or the path of an ``.onnx`` file or of an MDX23C checkpoint (``.ckpt``, ``.pth``,
+        ``.pt``, ``.th``, ``.safetensors``). A name wins over a file or folder of the same name: write ``./name`` for
+        the file. Nothing is ever fetched from a network here.
     config : str or path-like, optional
         The YAML file that came with a checkpoint, see `engine.backends.torch_separator.TorchSeparator`. Other models
         take none.
@@ -76,7 +81,8 @@ def load_separator(
     Raises
     ------
     ModelError
-        If the name is not known or registered twice, or the model cannot be loaded.
+        If the name is not known or registered twice, a public model is not on this machine or not the file that it
+        should be, or the model cannot be loaded.
     ConfigurationError
         If ``threads`` is not a positive integer, or a config is given for a model that takes none.
 
@@ -96,9 +102,25 @@ def load_separator(
         if points:
             _refuse_config(text, config)
             return _load_registered(points, threads)
+        if text in (public := _public_models()):
+            return _load_public(public[text], config, threads)
         if not _is_path(text):
             raise ModelError(f"model {text!r} is not known: {_known(text)}, or a path that ends in {_SUFFIXES}")
     return _load_file(Path(text), config, threads)
+
+
+def _public_models() -> dict[str, PublicModel]:
+    # Only here, since the table needs pydantic, and a registered model does not.
+    from engine.public_models import PUBLIC_MODELS
+
+    return {model.name: model for model in PUBLIC_MODELS}
+
+
+def _load_public(model: PublicModel, config: str | os.PathLike[str] | None, threads: int | None) -> Separator:
+    from engine.model_store import checked_model
+
+    path, known = checked_model(model)
+    return _load_checkpoint(path, known if config is None else config, threads)
 
 
 def _load_file(path: Path, config: str | os.PathLike[str] | None, threads: int | None) -> Separator:
@@ -117,17 +139,30 @@ def _load_file(path: Path, config: str | os.PathLike[str] | None, threads: int |
 
 
 def _load_checkpoint(path: Path, config: str | os.PathLike[str] | None, threads: int | None) -> Separator:
+    require_torch(path)
+    from engine.backends.torch_separator import TorchSeparator
+
+    return TorchSeparator(path, config=config, threads=threads)
+
+
+def require_torch(path: Path) -> None:
+    """Refuse a checkpoint where PyTorch is not installed, or does not work.
+
+    Raises
+    ------
+    ModelError
+        Naming the extra that brings it.
+    """
     try:
-        import torch  # noqa: F401 - what follows needs it, and only here can its absence be told from another fault
+        # In this order: the first says how the pools of the second wait. Only here can an absence be told from a fault.
+        importlib.import_module("engine.backends.torch_runtime")
+        importlib.import_module("torch")
     except (ImportError, OSError) as error:
         cause = "" if isinstance(error, ModuleNotFoundError) else f" ({' '.join(str(error).split())})"
         raise ModelError(
             f"model {str(path)!r} is a PyTorch checkpoint, and PyTorch cannot be imported{cause}: "
             "pip install 'stemstream[torch]'"
         ) from error
-    from engine.backends.torch_separator import TorchSeparator
-
-    return TorchSeparator(path, config=config, threads=threads)
 
 
 def _refuse_config(model: str, config: str | os.PathLike[str] | None) -> None:
@@ -179,9 +214,9 @@ def _known(name: str) -> str:
     names = sorted({entry.name for entry in available_models()})
     if not names:
         return "no names are registered; install stemstream or a package with models"
-    close = difflib.get_close_matches(name, names, n=3)
+    close = difflib.get_close_matches(name, [*names, *_public_models()], n=3)
     hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
-    return f"{hint}known names are {', '.join(names)}"
+    return f"{hint}known names are {', '.join(names)}, and those that `stemstream models list` shows"
 
 
 def _points() -> tuple[EntryPoint, ...]:

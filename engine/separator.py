@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.errors import ModelError
 from engine.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from engine.progress import Cancel, ProgressCallback
 
 __all__ = ["F32", "Runner", "Separator", "StateArrays"]
 
@@ -46,6 +51,69 @@ class Separator(ABC):
         states : tuple of ndarray
             What to pass with the next hop of the same streams. Both are copied at once by the caller.
         """
+
+    def separate(
+        self,
+        audio: Any,
+        sample_rate: int,
+        *,
+        overlap: int | None = None,
+        batch_size: int = 1,
+        stems: Sequence[str] | None = None,
+        progress: ProgressCallback | None = None,
+        cancel: Cancel | None = None,
+    ) -> Any:
+        """Separate a whole recording: arrays in, arrays out; tensors in, tensors out.
+
+        Parameters
+        ----------
+        audio : ndarray or torch.Tensor of float, shape (channels, frames) or (frames,)
+            1 or 2 channels, any number of frames.
+        sample_rate : int
+            Of ``audio``, in Hz.
+        overlap, batch_size, stems, progress, cancel
+            As in `engine.offline.separate`.
+
+        Returns
+        -------
+        ndarray or torch.Tensor of float32, shape (stems, channels, frames) or (stems, frames)
+            In the order of ``spec.output_stems``, or of ``stems``, at the input's rate, length and level. A tensor
+            is on the device of ``audio``.
+
+        Raises
+        ------
+        BlockError
+            If ``audio`` has another shape or type.
+        ConfigurationError
+            If a stem is not known or a setting is out of range.
+        ModelError
+            If the model fails.
+        concurrent.futures.CancelledError
+            If ``cancel`` is set meanwhile.
+
+        Examples
+        --------
+        >>> stems = load_separator("spatial").separate(audio, 44_100)  # doctest: +SKIP
+        """
+        from engine.offline import separate
+
+        # Whoever holds a tensor has imported torch.
+        torch = sys.modules.get("torch")
+        is_tensor = torch is not None and isinstance(audio, torch.Tensor)
+        heard = _as_array(audio) if is_tensor else audio
+        is_flat = isinstance(heard, np.ndarray) and heard.ndim == 1
+        separated = separate(
+            self,
+            heard[None] if is_flat else heard,
+            sample_rate,
+            overlap=overlap,
+            batch_size=batch_size,
+            stems=stems,
+            progress=progress,
+            cancel=cancel,
+        )
+        separated = separated[:, 0] if is_flat else separated
+        return torch.from_numpy(separated).to(audio.device) if torch is not None and is_tensor else separated
 
     def runner(self, batch_size: int, window_frames: int) -> Runner:
         """Allocate what one thread needs to run batches of up to ``batch_size`` windows."""
@@ -104,3 +172,9 @@ class Runner:
         np.copyto(self.stems[:n], stems, casting="same_kind")
         for kept, new in zip(self.states, states, strict=True):
             np.copyto(kept[:n], new, casting="same_kind")
+
+
+def _as_array(tensor: Any) -> npt.NDArray[Any]:
+    # NumPy has no bfloat16; integers are left for whoever refuses them.
+    array: npt.NDArray[Any] = (tensor.float() if tensor.is_floating_point() else tensor).numpy(force=True)
+    return array

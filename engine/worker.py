@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from engine.denormals import DenormalsAsZero
 from engine.errors import ConfigurationError, LifecycleError, ModelError
+from engine.priority import PriorityReport, raise_priority
 from engine.separator import Runner
 from engine.worker_client import WAITING, WorkerClient, by_urgency
 
@@ -28,6 +29,7 @@ _TIMED_SECONDS = 0.5
 _CHECK_SECONDS = 1.0
 _EXIT_SECONDS = 5.0
 _MAX_BATCH = 1024
+_MAX_PRIORITY = 99
 
 
 class Worker:
@@ -40,18 +42,27 @@ class Worker:
     ----------
     batch_size : int
         Most windows a run. Memory for the model's activations grows with it.
+    priority : int, optional
+        Real-time priority that the thread asks for when it starts, see `engine.priority.raise_priority`; 1 to 99,
+        where `engine.priority.WORKER_LEVEL` is meant for this. Left out: none is asked for.
 
     Notes
     -----
     ``attach`` and ``detach`` may be called from any thread and wait for the worker; ``wake`` never waits.
     """
 
-    def __init__(self, batch_size: int = 1) -> None:
+    def __init__(self, batch_size: int = 1, *, priority: int | None = None) -> None:
         if not isinstance(batch_size, int) or not 1 <= batch_size <= _MAX_BATCH:
             raise ConfigurationError(
                 f"batch size {batch_size!r} cannot be used: give a whole number from 1 to {_MAX_BATCH}"
             )
+        if priority is not None and (not isinstance(priority, int) or not 1 <= priority <= _MAX_PRIORITY):
+            raise ConfigurationError(
+                f"priority {priority!r} cannot be used: give a whole number from 1 to {_MAX_PRIORITY}, or leave it out"
+            )
         self.batch_size = batch_size
+        self._wanted_priority = priority
+        self._priority: PriorityReport | None = None
         self._clients: tuple[WorkerClient, ...] = ()
         self._runners: dict[tuple[int, int], tuple[Runner, tuple[float, ...]]] = {}
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -74,6 +85,11 @@ class Worker:
     def is_running(self) -> bool:
         """Whether the thread is alive and at work."""
         return self._thread is not None and self._is_serving
+
+    @property
+    def priority(self) -> PriorityReport | None:
+        """What became of the priority that was asked for, once a stream is attached; None where none was."""
+        return self._priority
 
     def attach(self, client: WorkerClient, *, warm_up: bool = True) -> tuple[float, ...]:
         """Take a client in, allocate for its model, and warm it up at the exact shapes on the worker's thread.
@@ -108,6 +124,13 @@ class Worker:
                     self._ask(lambda: self._dismiss(client))
                 self._stop_if_unused()
                 raise
+
+    def time_runs(self, client: WorkerClient, *, runs: int, seconds: float) -> tuple[float, ...]:
+        """Run an attached client's model on silence, so many times or for so long, and give the seconds of each run.
+
+        For before a stream begins: the streams of this worker wait meanwhile.
+        """
+        return self._ask(lambda: _time_runs(self._runners[_key(client)][0], runs, seconds))
 
     def detach(self, client: WorkerClient) -> None:
         """Let a client go; the thread ends with the last one."""
@@ -181,6 +204,8 @@ class Worker:
 
     def _loop(self) -> None:
         try:
+            if self._wanted_priority is not None:
+                self._priority = raise_priority("worker", self._wanted_priority)
             with DenormalsAsZero():
                 self._serve()
         except BaseException:
@@ -300,8 +325,14 @@ def _warm_up(runner: Runner) -> tuple[float, ...]:
         array[...] = 0.0
     for _ in range(_WARM_UP_RUNS):
         runner.run(runner.batch_size)
+    return _time_runs(runner, _TIMED_RUNS, _TIMED_SECONDS)
+
+
+def _time_runs(runner: Runner, runs: int, seconds: float) -> tuple[float, ...]:
+    for array in (runner.windows, runner.stems):
+        array[...] = 0.0
     timings: list[float] = []
-    while len(timings) < _TIMED_RUNS and sum(timings) < _TIMED_SECONDS:
+    while len(timings) < runs and sum(timings) < seconds:
         begin = time.perf_counter()
         runner.run(1)
         timings.append(time.perf_counter() - begin)

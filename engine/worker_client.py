@@ -51,6 +51,9 @@ class WorkerLike(Protocol):
     def attach(self, client: WorkerClient, *, warm_up: bool = True) -> tuple[float, ...]:
         """Take a client in and warm its model up unless told; returns the seconds of the timed runs of one window."""
 
+    def time_runs(self, client: WorkerClient, *, runs: int, seconds: float) -> tuple[float, ...]:
+        """Give the seconds of so many runs of a client's model, or of those that fit; none where time is scripted."""
+
     def detach(self, client: WorkerClient) -> None:
         """Let a client go; returns when none of its windows is under way."""
 

@@ -217,7 +217,8 @@ def plan_latency(
     if total_frames < smallest.total_frames:
         raise LatencyError(
             f"a latency of {1000 * total_frames / timing.host_rate:.2f} ms is too small: the smallest that works here "
-            f"is latency_s={round_up(smallest.total_s)}, {smallest}; raise it or shorten the blocks"
+            f"is latency_s={round_up(smallest.total_s)}, {smallest}; raise it or shorten the blocks",
+            smallest_s=round_up(smallest.total_s),
         )
     surplus = total_frames - smallest.total_frames
     return LatencyReport(timing.host_rate, delivery, lookahead, dispatch, compute + surplus, guard, bridge)

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import math
+import os
 import threading
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Self
 
-from engine.errors import ConfigurationError, DeviceError, LifecycleError
-from streamer.audio.callback_stream import CallbackStream
+from engine.errors import LifecycleError
 from streamer.audio.devices import Device, find_pair, list_devices
-from streamer.audio.portaudio import mixer_library
-from streamer.audio.rtmixer_stream import RtmixerStream
-from streamer.audio.stream import AudioStream, StreamFormat
+from streamer.audio.feedback import check_feedback
+from streamer.audio.stream import AudioStream
+from streamer.calibration import CalibrationKey, load_calibration
+from streamer.capacity import Capacity
+from streamer.chain import Chain
+from streamer.events import Event, EventLog
 from streamer.file_session import Clock
 from streamer.interpreter import SWITCH_INTERVAL_S, calm_interpreter
+from streamer.live_format import Engine, LiveWishes, open_stream, reopen_stream, settle_format
+from streamer.live_preparation import check_processor, prepare_chain
 from streamer.live_stats import LiveLatency, LiveStats
 from streamer.mixer import Mixer
-from streamer.operating_point import Host
 from streamer.output_map import OutputMap
 from streamer.processor import StemProcessor
 from streamer.pump import Pump
+from streamer.turnover import TURNOVER_S, Turnover
 
-__all__ = ["LiveSession", "default_ring_blocks", "open_stream"]
+__all__ = ["LiveSession"]
 
-Engine = Literal["auto", "rtmixer", "callback"]
-
-_RING_S = 0.016
-"""Longer than a thread that runs Python keeps the interpreter, and than a busy system mostly keeps a thread waiting."""
-_MAX_RING_S = 1.0
 _JUMP_S = 0.25
 """What has piled up for longer is no live sound any more, and playing through it would only keep the model busy."""
 _CLOSE_S = 2.0
@@ -46,23 +45,35 @@ class LiveSession:
     source : str or int
         ``mic``, ``mic:NAME``, ``mic:3``, ``loopback``, ``loopback:NAME``, or a number of ``list_devices``.
     output : str, int or None
-        Name or number of a device on the same clock; None for the default, or the input's own device.
+        Name or number of a device; None for the default, or the input's own device.
     sample_rate : int, optional
-        In Hz; left out, the input's default.
+        In Hz; left out, the input's default, or the output's where the two run on clocks of their own.
     block_frames : int
         What is moved at once.
+    latency_s : float, optional
+        From end to end, devices and ring included; what they and the model do not need becomes time for the model.
+        Left out: as the processor was made.
     ring_blocks : int, optional
-        Blocks between the capture of a block and its return to the device: the time the program has to move it. Left
-        out: what `default_ring_blocks` gives.
-    outputs : OutputMap, optional
-        What is played on which channel of the output; left out, the mix on its first two.
+        Blocks from the capture of one to its return: the time to move it. Left out: what ``default_ring_blocks`` gives.
+    outputs : OutputMap, str, iterable of str, optional
+        What is played on which channel of the output, also as ``"vocals=1,2 drums=3,4"``; left out, the mix on its
+        first two.
+    record : path-like, optional
+        Folder for a `Recorder` of the stems; each model that is changed to begins a take of its own.
+    configure : callable, optional
+        Gets the mixer before the first block is heard.
+    allow_feedback : bool
+        Also with an input that hears the output, such as microphone and loudspeakers of one machine.
+    checks_capacity : bool
+        Time the model first, and refuse one that cannot keep up.
+    priority : bool
+        Ask for real-time priority for the thread that moves the blocks.
     device_latency : {"low", "high"} or float
         What is asked of the driver, in seconds where it is a number.
     engine : {"auto", "rtmixer", "callback"}
         rtmixer has a callback in C; the other one, in Python, is for where rtmixer does not run.
     waits_for_device : bool
-        True: when the device is lost, ``error`` says so, and it is opened again when it is back. False: the session
-        ends.
+        A device that was lost is opened again when it is back; ``error`` tells of it. False: it ends the session.
     switch_interval_s, freezes : float or None, bool
         As for ``calm_interpreter``: settings of the whole process, put back at the end.
     clock : Clock, optional
@@ -70,10 +81,10 @@ class LiveSession:
 
     Attributes
     ----------
-    mixer : Mixer
-        Gain, mute and solo of each stem; any thread, from ``start`` on.
     input, output : Device
         The devices in use, from ``start`` on.
+    capacity, warning : Capacity or None, str or None
+        What the model in use was measured to take, and what there is to be said of it.
 
     Raises
     ------
@@ -83,20 +94,10 @@ class LiveSession:
     Notes
     -----
     A thread of the session's own moves the blocks and is the only one that touches the processor until the session
-    ends. ``stats``, ``error`` and ``mixer`` may be used from any thread, ``start`` and ``close`` from the one that
-    made it.
-
-    Examples
-    --------
-    Needs a sound device:
-
-    >>> processor = StemProcessor(load_separator("spatial"), realtime=True)  # doctest: +SKIP
-    >>> with LiveSession(processor, source="mic") as session:  # doctest: +SKIP
-    ...     session.mixer["vocals"].mute = True
-    ...     session.wait(10.0)
+    ends. ``stats``, ``error``, ``events`` and ``mixer`` may be used from any thread, ``start``, ``change`` and
+    ``close`` from the one that made it.
     """
 
-    mixer: Mixer
     input: Device
     output: Device
 
@@ -108,8 +109,14 @@ class LiveSession:
         output: str | int | None = None,
         sample_rate: int | None = None,
         block_frames: int = 256,
+        latency_s: float | None = None,
         ring_blocks: int | None = None,
-        outputs: OutputMap | None = None,
+        outputs: OutputMap | str | Iterable[str] | None = None,
+        record: str | os.PathLike[str] | None = None,
+        configure: Callable[[Mixer], None] | None = None,
+        allow_feedback: bool = False,
+        checks_capacity: bool = True,
+        priority: bool = True,
         device_latency: Literal["low", "high"] | float = "low",
         engine: Engine = "auto",
         waits_for_device: bool = True,
@@ -117,18 +124,15 @@ class LiveSession:
         freezes: bool = True,
         clock: Clock | None = None,
     ) -> None:
-        if not processor.is_realtime:
-            raise ConfigurationError("a live session cannot wait for the model: make its processor with realtime=True")
-        if engine not in ("auto", "rtmixer", "callback"):
-            raise ConfigurationError(f"engine={engine!r} is not known: use auto, rtmixer or callback")
+        check_processor(processor)
         self._processor = processor
-        self._wishes = (source, output)
-        self._sample_rate = sample_rate
-        self._block_frames = block_frames
-        self._ring_blocks = ring_blocks
-        self._outputs = outputs
-        self._device_latency = device_latency
-        self._engine: Engine = engine
+        self._wishes = LiveWishes(
+            source, output, sample_rate, block_frames, ring_blocks, outputs, device_latency, engine
+        )
+        self._latency_s = latency_s
+        self._record, self._configure = record, configure
+        self._allows_feedback = allow_feedback
+        self._checks_capacity, self._priority = checks_capacity, priority
         self._waits_for_device = waits_for_device
         self._interpreter = (switch_interval_s, freezes)
         self._clock = clock
@@ -137,7 +141,9 @@ class LiveSession:
         self._error: Exception | None = None
         self._pump: Pump | None = None
         self._last: LiveStats | None = None
-        self._exits = ExitStack()
+        self._events, self._exits = EventLog(), ExitStack()
+        self.capacity: Capacity | None = None
+        self.warning: str | None = None
 
     def start(self) -> Self:
         """Open the device, prepare the processor and begin.
@@ -145,9 +151,13 @@ class LiveSession:
         Raises
         ------
         DeviceError
-            If a device cannot be found or opened.
+            If a device cannot be found or opened, or the input would hear the output.
+        CapacityError
+            If the model is too slow for this machine.
         ConfigurationError, LatencyError
             As ``StemProcessor.prepare`` does.
+        OutputError
+            If nothing can be recorded in the folder for that.
         LifecycleError
             If it was started before.
         """
@@ -155,28 +165,43 @@ class LiveSession:
             raise LifecycleError("a session starts once: make another one")
         with ExitStack() as exits:
             exits.callback(self._end.set)
-            asked = self._format(*find_pair(list_devices(), *self._wishes))
-            stream = open_stream(asked, self._engine, clock=self._clock)
-            exits.callback(lambda: (stream if self._pump is None else self._pump.stream).close(_CLOSE_S))
-            self._prepare(asked)
-            exits.callback(self._processor.release)
-            exits.enter_context(calm_interpreter(self._interpreter[0], freezes=self._interpreter[1]))
+            heard, played = find_pair(list_devices(), self._wishes.source, self._wishes.output)
+            check_feedback(heard, played, allowed=self._allows_feedback)
+            self.input, self.output = heard, played
+            spec = self._processor.spec
+            asked, self._outputs = settle_format(self._wishes, heard, played, spec.channels, spec.output_stems)
             self._asked = asked
+            stream = open_stream(asked, self._wishes.engine, clock=self._clock)
+            exits.callback(lambda: (stream if self._pump is None else self._pump.stream).close(_CLOSE_S))
+            self._calibration = load_calibration(CalibrationKey.of(asked, stream.latency))
+            chain = self._prepare(self._processor, stream, self._latency_s)
+            self._turnover = Turnover(
+                chain,
+                device_channels=asked.output_channels,
+                block_frames=asked.block_frames,
+                fade_frames=max(1, round(TURNOVER_S * asked.sample_rate)),
+            )
+            exits.callback(self._turnover.release)
+            if self._configure is not None:
+                self._configure(chain.mixer)
+            exits.enter_context(calm_interpreter(self._interpreter[0], freezes=self._interpreter[1]))
+            stream.start()
             self._pump = Pump(
                 stream,
-                self._processor,
-                self.mixer,
+                self._turnover,
+                sample_rate=asked.sample_rate,
                 block_frames=asked.block_frames,
-                output_channels=asked.output_channels,
+                ring_frames=asked.ring_frames,
                 jump_frames=max(round(_JUMP_S * asked.sample_rate), 2 * asked.ring_frames),
                 end=self._end,
-                clock=self._clock,
+                events=self._events,
                 reopen=self._reopen if self._waits_for_device else None,
+                priority=self._priority,
+                clock=self._clock,
             )
-            stream.start()
             thread = threading.Thread(target=self._run, args=(self._pump,), name="stemstream-pump", daemon=True)
             thread.start()
-            exits.callback(self._remember)
+            exits.callback(self._sum_up)
             exits.callback(thread.join, _CLOSE_S)
             exits.callback(self._end.set)
             self._exits = exits.pop_all()
@@ -204,6 +229,51 @@ class LiveSession:
             raise self._error
         return has_ended
 
+    def change(self, processor: StemProcessor, *, latency_s: float | None = None, cause: str = "as asked") -> Event:
+        """Go over to another model, or to another operating point of it, while the sound goes on.
+
+        It is prepared beside the one in use and faded to when its first sound is there. Stems of the same name keep
+        their controls. Waits until that is done, and lets go of the old processor.
+
+        Parameters
+        ----------
+        processor : StemProcessor
+            With ``realtime=True``, and not in use.
+        latency_s : float, optional
+            From end to end, as for the session; left out: as the processor was made.
+        cause : str
+            For the event.
+
+        Returns
+        -------
+        Event
+            How the latency changed; also among the ``events``.
+
+        Raises
+        ------
+        CapacityError, ConfigurationError, LatencyError, OutputError
+            As ``start`` does. The session goes on as it was.
+        LifecycleError
+            If the session has not started, or has ended.
+        """
+        pump, before = self._require_started(), self.latency
+        if self._end.is_set():
+            raise LifecycleError("the session has ended: nothing can be changed any more")
+        self._turnover.check(processor)
+        chain = self._prepare(processor, pump.stream, latency_s, controls=self.mixer)
+        if not self._turnover.take_over(chain, self._stopped.is_set):
+            raise LifecycleError("the session ended before the change was done")
+        times = f"{1000 * before.total_s:.1f} ms became {1000 * self.latency.total_s:.1f} ms"
+        event = Event("latency", pump.counters.frames, f"{processor.spec.name} took over ({cause}): {times}")
+        self._events.add(event)
+        return event
+
+    @property
+    def mixer(self) -> Mixer:
+        """Gain, mute and solo of each stem; any thread, from ``start`` on."""
+        self._require_started()
+        return self._turnover.chain.mixer
+
     @property
     def error(self) -> Exception | None:
         """Why there is no sound; None while all is well."""
@@ -213,19 +283,25 @@ class LiveSession:
 
     @property
     def latency(self) -> LiveLatency:
-        """The latency that is promised, by parts; the device's as its driver states it."""
+        """The latency that is promised, by parts; the device's as it was measured, or as its driver states it."""
         pump = self._require_started()
-        if self._last is not None:
-            return self._last.latency
-        device = pump.stream.latency
-        return LiveLatency(device.input_frames, self._asked.ring_frames, self._processor.latency, device.output_frames)
+        with self._turnover.kept() as chain:
+            if self._last is not None:
+                return self._last.latency
+            return LiveLatency.of(pump.stream, self._asked, self._calibration, chain.processor.latency)
+
+    def events(self) -> tuple[Event, ...]:
+        """Give what happened since the last call, oldest first."""
+        return self._events.take()
 
     def stats(self) -> LiveStats:
-        """Count what happened since the session began; makes a snapshot, and gives the last one after ``close``."""
+        """Count what happened since the session began; makes a snapshot, and gives the last one after ``close``.
+
+        The processor's counts are those of the one in use.
+        """
         pump = self._require_started()
-        if self._last is not None:
-            return self._last
-        return LiveStats.of(pump.counters, pump.stream_counters, self.latency, self._processor.stats())
+        with self._turnover.kept() as chain:
+            return self._last or LiveStats.of(pump, chain, self.latency, self.capacity)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -235,58 +311,29 @@ class LiveSession:
     ) -> None:
         self.close()
 
-    def _format(self, heard: Device, played: Device) -> StreamFormat:
-        self.input, self.output = heard, played
-        rate = heard.default_sample_rate if self._sample_rate is None else self._sample_rate
-        channels = min(2, heard.max_input_channels, self._processor.spec.channels)
-        Host(rate, channels, self._block_frames, fixed_blocks=True, realtime=True)
-        ring = default_ring_blocks(rate, self._block_frames) if self._ring_blocks is None else self._ring_blocks
-        most = max(2, math.floor(_MAX_RING_S * rate / self._block_frames))
-        if not isinstance(ring, int) or isinstance(ring, bool) or not 1 <= ring <= most:
-            raise ConfigurationError(f"ring_blocks={ring!r} is not supported: give a whole number from 1 to {most}")
-        if self._outputs is None:
-            # One channel goes to both loudspeakers.
-            self._outputs = OutputMap.of_mix(min(2, played.max_output_channels))
-        return StreamFormat(
-            heard,
-            played,
-            rate,
-            channels,
-            self._outputs.device_channels,
-            self._block_frames,
-            ring,
-            self._device_latency,
+    def _prepare(
+        self, processor: StemProcessor, stream: AudioStream, latency_s: float | None, controls: Mixer | None = None
+    ) -> Chain:
+        prepared = prepare_chain(
+            processor,
+            self._asked,
+            self._outputs,
+            latency_s=latency_s,
+            other_frames=LiveLatency.others(stream, self._asked, self._calibration),
+            controls=controls,
+            record=self._record,
+            checks_capacity=self._checks_capacity,
         )
+        self.capacity, self.warning = prepared.capacity, prepared.warning
+        return prepared.chain
 
-    def _prepare(self, asked: StreamFormat) -> None:
-        self._processor.prepare(
-            sample_rate=asked.sample_rate,
-            channels=asked.input_channels,
-            max_block_frames=asked.block_frames,
-            fixed_blocks=True,
-        )
-        self.mixer = Mixer(
-            self._processor.stems,
-            channels=asked.input_channels,
-            sample_rate=asked.sample_rate,
-            max_block_frames=asked.block_frames,
-            outputs=self._outputs,
-        )
+    def _sum_up(self) -> None:
+        """Keep what is to be told after the end, once the recording is complete."""
+        self._turnover.chain.finish_recording()
+        self._last = self.stats()
 
     def _reopen(self) -> AudioStream:
-        try:
-            devices = list_devices(refreshes=True)
-        except LifecycleError:
-            # Another session holds PortAudio; what it lists is all there is to choose from.
-            devices = list_devices()
-        heard, played = find_pair(devices, *self._wishes)
-        stream = open_stream(replace(self._asked, input=heard, output=played), self._engine, clock=self._clock)
-        try:
-            stream.start()
-        except DeviceError:
-            stream.close(_CLOSE_S)
-            raise
-        self.input, self.output = heard, played
+        stream, self.input, self.output = reopen_stream(self._wishes, self._asked, clock=self._clock)
         return stream
 
     def _run(self, pump: Pump) -> None:
@@ -297,34 +344,7 @@ class LiveSession:
         finally:
             self._stopped.set()
 
-    def _remember(self) -> None:
-        self._last = self.stats()
-
     def _require_started(self) -> Pump:
         if self._pump is None:
             raise LifecycleError("the session has not started: use it as a context manager, or call start")
         return self._pump
-
-
-def default_ring_blocks(sample_rate: int, block_frames: int) -> int:
-    """Give a depth of the ring that rides out what other threads do: 16 ms, and at least two blocks."""
-    return max(2, math.ceil(_RING_S * sample_rate / block_frames))
-
-
-def open_stream(asked: StreamFormat, engine: Engine = "auto", *, clock: Clock | None = None) -> AudioStream:
-    """Open a stream whose callback is C, or Python where rtmixer does not run.
-
-    Raises
-    ------
-    DeviceError
-        If a part is missing or the device refuses what is asked.
-    """
-    if engine == "callback":
-        return CallbackStream(asked, clock=clock)
-    try:
-        mixer_library()
-    except DeviceError:
-        if engine == "rtmixer":
-            raise
-        return CallbackStream(asked, clock=clock)
-    return RtmixerStream(asked, clock=clock)

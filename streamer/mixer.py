@@ -11,6 +11,7 @@ from engine.errors import BlockError, ConfigurationError
 from engine.lock_keeping import copy, pieces
 from streamer.meters import Meters, MixerLevels
 from streamer.output_map import OutputMap, known_stem
+from streamer.strip import MAX_GAIN_DB, Strip, switch
 
 __all__ = ["MAX_GAIN_DB", "RAMP_S", "Mixer", "Strip"]
 
@@ -18,56 +19,6 @@ F32 = npt.NDArray[np.float32]
 
 RAMP_S = 0.010
 """Short enough to feel like a switch, long enough that no change of gain is heard as a click."""
-MAX_GAIN_DB = 12.0
-_SILENT_DB = -150.0
-"""Below the last bit of 24: what is turned down this far is off."""
-
-
-class Strip:
-    """The controls of one stem. Any thread may read and set them; a change is heard from the next block on."""
-
-    __slots__ = ("_gain_db", "_is_muted", "_is_soloed", "_name", "gain")
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._gain_db = 0.0
-        self._is_muted = False
-        self._is_soloed = False
-        self.gain = 1.0
-        """The gain as a factor, mute and solo left aside."""
-
-    @property
-    def gain_db(self) -> float:
-        """Gain in dB, from minus infinity to +12; -150 dB and less are silence."""
-        return self._gain_db
-
-    @gain_db.setter
-    def gain_db(self, value: float) -> None:
-        is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not is_number or not value <= MAX_GAIN_DB:
-            raise ConfigurationError(
-                f"gain_db of {self._name} is {value!r}: numbers from -inf to +{MAX_GAIN_DB:g} are allowed"
-            )
-        self._gain_db = float(value)
-        self.gain = 0.0 if value <= _SILENT_DB else 10.0 ** (self._gain_db / 20.0)
-
-    @property
-    def mute(self) -> bool:
-        """Silent, whatever else is set."""
-        return self._is_muted
-
-    @mute.setter
-    def mute(self, value: bool) -> None:
-        self._is_muted = _switch(f"mute of {self._name}", value)
-
-    @property
-    def solo(self) -> bool:
-        """While any stem has this set, those that have not are silent."""
-        return self._is_soloed
-
-    @solo.setter
-    def solo(self, value: bool) -> None:
-        self._is_soloed = _switch(f"solo of {self._name}", value)
 
 
 class Mixer:
@@ -92,6 +43,9 @@ class Mixer:
         What comes out where. Left out: the mix, on as many channels as the stems have.
     ramp_s : float
         Duration of a change in seconds, above 0 and up to 1.
+    controls : Mixer, optional
+        One whose place this one takes: bypass, and stems of the same name, keep their controls, which are then those
+        of both.
 
     Raises
     ------
@@ -123,11 +77,13 @@ class Mixer:
         max_block_frames: int,
         outputs: OutputMap | None = None,
         ramp_s: float = RAMP_S,
+        controls: Mixer | None = None,
     ) -> None:
         _check_settings(stems, channels, sample_rate, max_block_frames, ramp_s)
         self.outputs = OutputMap.of_mix(channels) if outputs is None else outputs
         """What comes out where."""
-        self._strips = {name: Strip(name) for name in stems}
+        kept = {} if controls is None else controls._strips
+        self._strips: dict[str, Strip] = {name: kept[name] if name in kept else Strip(name) for name in stems}
         own = {known_stem(name, stems): _rows(numbers) for name, numbers in self.outputs.stems.items()}
         self._own = tuple(own.get(name, ()) for name in stems)
         self._mix_rows = _rows(self.outputs.mix)
@@ -143,7 +99,7 @@ class Mixer:
         self._scaled = tuple(np.zeros((channels, longest), np.float32))
         self._mix = tuple(np.zeros((channels, longest), np.float32))
         self._meters = Meters(stems, channels, longest)
-        self._is_bypassed = False
+        self._bypass = _Bypass() if controls is None else controls._bypass
         self._has_begun = False
 
     @property
@@ -154,11 +110,11 @@ class Mixer:
     @property
     def bypass(self) -> bool:
         """All stems at unity, whatever their controls say; these come back when it ends."""
-        return self._is_bypassed
+        return self._bypass.is_set
 
     @bypass.setter
     def bypass(self, value: bool) -> None:
-        self._is_bypassed = _switch("bypass", value)
+        self._bypass.is_set = switch("bypass", value)
 
     def __getitem__(self, stem: str) -> Strip:
         """Give the controls of a stem; ConfigurationError if there is none of that name."""
@@ -222,7 +178,7 @@ class Mixer:
     def _wanted(self) -> list[float]:
         """Give the gain of each stem as the controls are now."""
         strips = self._strips.values()
-        if self._is_bypassed:
+        if self._bypass.is_set:
             return [1.0] * len(strips)
         has_solo = any([strip.solo for strip in strips])
         return [0.0 if strip.mute or (has_solo and not strip.solo) else strip.gain for strip in strips]
@@ -262,6 +218,12 @@ class Mixer:
                 )
         if frames > self._max_block:
             raise BlockError(f"a block of {frames} frames was given: at most {self._max_block} were prepared")
+
+
+class _Bypass:
+    """A switch that several mixers can share."""
+
+    is_set = False
 
 
 class _Gain:
@@ -323,12 +285,6 @@ def _place(sound: tuple[F32, ...] | None, rows: tuple[F32, ...]) -> None:
 
 def _rows(numbers: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(number - 1 for number in numbers)
-
-
-def _switch(name: str, value: bool) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise ConfigurationError(f"{name} is {value!r}: True and False are allowed")
-    return bool(value)
 
 
 def _check_settings(

@@ -159,7 +159,8 @@ def check_compute(
         enough_s = smallest_latency_s(point, host, run_s)
         raise LatencyError(
             f"a latency of {1000 * point.latency.total_s:.2f} ms is too small for {name!r}, which takes up to "
-            f"{1000 * longest_s:.1f} ms here: the smallest that works is latency_s={enough_s}"
+            f"{1000 * longest_s:.1f} ms here: the smallest that works is latency_s={enough_s}",
+            smallest_s=enough_s,
         )
     if typical_s > hop_s:
         return (

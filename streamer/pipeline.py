@@ -83,6 +83,10 @@ class Pipeline:
         """Join the worker, which warms the model up; returns the seconds of its timed runs."""
         return self._worker.attach(self._feed)
 
+    def time_runs(self, runs: int, seconds: float) -> tuple[float, ...]:
+        """Give the seconds of so many runs of the model, or of those that fit; before the stream begins."""
+        return self._worker.time_runs(self._feed, runs=runs, seconds=seconds)
+
     def detach(self) -> None:
         """Leave the worker."""
         self._worker.detach(self._feed)

@@ -14,23 +14,25 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import ConfigurationError, LatencyError, LifecycleError
+from engine.errors import ConfigurationError, LifecycleError
 from engine.plan import WindowPlan, equal_latency_plans
+from engine.priority import WORKER_LEVEL, PriorityReport
 from engine.separator import Separator
 from engine.spec import ModelSpec
 from engine.worker import Worker
 from engine.worker_client import WorkerLike
 from streamer.block_input import BlockInput
+from streamer.capacity import Capacity
 from streamer.latency import LatencyReport
-from streamer.operating_point import Host, OperatingPoint, check_compute, settle, smallest_latency_s
+from streamer.operating_point import Host, check_compute
 from streamer.pace import PaceWatch
 from streamer.pipeline import Pipeline
+from streamer.settling import check_latency, settle_on_machine
 from streamer.stats import ProcessorStats
 
 __all__ = ["StemProcessor"]
 
 F32 = npt.NDArray[np.float32]
-_MAX_LATENCY_S = 600.0
 
 
 class _State(Enum):
@@ -54,6 +56,8 @@ class StemProcessor:
         there in time is replaced as the deadline ladder says.
     worker : Worker, optional
         One for several processors lets them share batches. Left out: one of its own.
+    priority : bool
+        Its own worker asks for real-time priority, as a live session should.
     plan : WindowPlan, optional
         How a windowed model's audio is cut; left out: what its spec recommends, with a hop that fits the latency.
     mixture_consistent : bool
@@ -84,27 +88,27 @@ class StemProcessor:
         latency_s: float | None = None,
         realtime: bool = False,
         worker: WorkerLike | None = None,
+        priority: bool = False,
         plan: WindowPlan | None = None,
         mixture_consistent: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not isinstance(separator, Separator):
             raise ConfigurationError(f"{separator!r} is not a Separator: use engine.load_separator to get one")
-        if latency_s is not None and not _is_latency(latency_s):
-            raise ConfigurationError(
-                f"latency_s={latency_s!r} is not a latency: give seconds above 0 and up to {_MAX_LATENCY_S:g}, "
-                "or leave it out"
-            )
+        check_latency(latency_s)
         if plan is not None and plan.stateful != separator.spec.stateful:
             kinds = ("windowed", "stateful")
             raise ConfigurationError(
                 f"a {kinds[plan.stateful]} plan does not fit {separator.spec.name!r}, "
                 f"which is {kinds[separator.spec.stateful]}: leave plan out"
             )
+        if priority and worker is not None:
+            raise ConfigurationError("priority is for a worker of the processor's own: give it to that Worker instead")
         self._separator = separator
         self._latency_s = latency_s
         self._realtime = realtime
         self._given_worker = worker
+        self._level = WORKER_LEVEL if priority else None
         self._given_plan = plan
         self._mixture_consistent = mixture_consistent
         self._clock = clock
@@ -152,6 +156,12 @@ class StemProcessor:
         return equal_latency_plans(self.plan, slack, slack)
 
     @property
+    def priority(self) -> PriorityReport | None:
+        """What became of the priority that the worker asked for; None where it asked for none."""
+        self._require_prepared()
+        return getattr(self._worker, "priority", None)
+
+    @property
     def bypass(self) -> bool:
         """True: the delayed input in the residual stem, the others silent, faded in and out. The delay stays."""
         self._require_prepared()
@@ -162,7 +172,15 @@ class StemProcessor:
         self._require_prepared()
         self._pipeline.timeline.bypass = value
 
-    def prepare(self, *, sample_rate: int, channels: int, max_block_frames: int, fixed_blocks: bool = False) -> Self:
+    def prepare(
+        self,
+        *,
+        sample_rate: int,
+        channels: int,
+        max_block_frames: int,
+        fixed_blocks: bool = False,
+        latency_s: float | None = None,
+    ) -> Self:
         """Allocate everything, warm the model up and settle the latency. May be called again with other values.
 
         Parameters
@@ -175,6 +193,8 @@ class StemProcessor:
             Longest block that ``process`` will get.
         fixed_blocks : bool
             Promise that every block has exactly ``max_block_frames``; saves latency where that divides the hop.
+        latency_s : float, optional
+            In place of the one given at construction, for a host that knows only now what its devices leave.
 
         Raises
         ------
@@ -184,10 +204,12 @@ class StemProcessor:
             If ``latency_s`` is too small; the message names the smallest that works.
         """
         self.release()
+        check_latency(latency_s)
+        wish_s = self._latency_s if latency_s is None else latency_s
         host = Host(sample_rate, channels, max_block_frames, fixed_blocks, self._realtime)
         self._host = host
-        self._worker = Worker() if self._given_worker is None else self._given_worker
-        self._point = self._settle(host)
+        self._worker = Worker(priority=self._level) if self._given_worker is None else self._given_worker
+        self._point = settle_on_machine(self._separator, host, self._worker, latency_s=wish_s, plan=self._given_plan)
         self._pipeline = Pipeline(
             self._separator, self._point, host, self._worker, mixture_consistent=self._mixture_consistent
         )
@@ -204,34 +226,27 @@ class StemProcessor:
         self._detach = weakref.finalize(self, self._pipeline.detach)
         self._detach.atexit = False
         try:
-            warning = check_compute(
-                self._point, host, self.spec.name, run_s, is_budget_fixed=self._latency_s is not None
-            )
-            if warning is not None:
-                _warn(warning)
+            fixed = wish_s is not None
+            if (warning := check_compute(self._point, host, self.spec.name, run_s, is_budget_fixed=fixed)) is not None:
+                warnings.warn(warning, RuntimeWarning, stacklevel=2)
         except BaseException:
             self._detach()
             raise
         self._state = _State.READY
         return self
 
-    def _settle(self, host: Host) -> OperatingPoint:
-        """Choose the operating point; a refusal names a latency that the model, once measured, can keep."""
-        try:
-            return settle(self.spec, host, latency_s=self._latency_s, plan=self._given_plan)
-        except LatencyError as refusal:
-            if not host.realtime:
-                raise
-            point = settle(self.spec, host, latency_s=None, plan=self._given_plan)
-            pipeline = Pipeline(self._separator, point, host, self._worker, mixture_consistent=True)
-            run_s = pipeline.attach()
-            pipeline.detach()
-            if not run_s:
-                raise
-            raise LatencyError(
-                f"latency_s={self._latency_s:g} is too small: the smallest that works here is "
-                f"latency_s={smallest_latency_s(point, host, run_s)}; raise it or shorten the blocks"
-            ) from refusal
+    def measure_capacity(self, *, runs: int = 200, seconds: float = 1.0) -> Capacity:
+        """Time the model on this machine, for so many runs or so long; before the first block.
+
+        Raises
+        ------
+        LifecycleError
+            Before ``prepare``.
+        """
+        self._require_prepared()
+        timing = self._point.timing
+        hop_s = timing.plan.hop_frames / timing.model_rate
+        return Capacity.of(self.spec.name, hop_s, self._pipeline.time_runs(runs, seconds))
 
     def process(self, block: npt.NDArray[Any], out: F32 | None = None) -> F32:
         """Take a block and give as many frames of stems.
@@ -260,7 +275,7 @@ class StemProcessor:
             raise LifecycleError(f"process was called while {self._state.value}: {_REMEDIES[self._state]}")
         frames = self._input.check(block, out)
         if self._realtime and (warning := self._pace.hear(frames)) is not None:
-            _warn(warning)
+            warnings.warn(warning, RuntimeWarning, stacklevel=2)
         target = self._out[..., :frames] if out is None else out
         self._pipeline.advance(self._input.stage(block), target, waits=not self._realtime)
         return target
@@ -332,11 +347,3 @@ class StemProcessor:
 
 
 _REMEDIES = {_State.RELEASED: "call prepare first", _State.FLUSHED: "call reset to start a new stream"}
-
-
-def _is_latency(seconds: object) -> bool:
-    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds <= _MAX_LATENCY_S
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""The loop that moves blocks from a stream through the processor and the mixer and back, and outlives the device."""
+"""The loop that moves blocks from a stream through a chain and back, and outlives the device."""
 
 from __future__ import annotations
 
@@ -8,20 +8,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.errors import DeviceError, DeviceLostError
+from engine.priority import PUMP_LEVEL, PriorityReport, raise_priority
+from streamer.audio.stamps import BlockStamps, StampedStream
 from streamer.audio.stream import AudioStream, StreamCounters
+from streamer.events import Event, EventKind, EventLog
 from streamer.file_session import Clock, WallClock
-from streamer.mixer import Mixer
-from streamer.processor import StemProcessor
+from streamer.silence_watch import SILENCE_S, SilenceWatch
+from streamer.turnover import Turnover
 
 __all__ = ["Pump", "PumpCounters"]
 
-_log = logging.getLogger("stemstream")
+F32 = npt.NDArray[np.float32]
+
+_log = logging.getLogger("stemstream.live")
 
 _WAIT_S = 0.1
 _RETRY_S = 0.5
 _CLOSE_S = 2.0
+_FADE_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -48,24 +55,29 @@ class PumpCounters:
 
 
 class Pump:
-    """Moves blocks; the one thread that calls ``run`` or ``step`` is the one that touches the processor.
+    """Moves blocks; the one thread that calls ``run`` or ``step`` is the one that touches the chains.
 
     Parameters
     ----------
     stream : AudioStream
         Open and started.
-    processor : StemProcessor
-        Prepared for ``block_frames``, fixed.
-    mixer : Mixer
-    block_frames, output_channels : int
+    turnover : Turnover
+        The chain in use, and the one that may take over from it.
+    sample_rate, block_frames : int
+    ring_frames : int
+        From the capture of a block to its place in the output.
     jump_frames : int
         Where more captured frames wait than these, the device's clock counts as jumped: what waits is thrown away and
         a new epoch begins.
+    end : threading.Event
+        Ends the loop.
+    events : EventLog
+        Told of jumps, of losses of the device, and of an input that gives nothing.
     reopen : callable, optional
         Gives a stream in place of one that was lost, open and started, or raises DeviceError while there is none.
         Left out: a lost device ends the loop.
-    end : threading.Event
-        Ends the loop.
+    priority : bool
+        Ask for real-time priority for the thread that calls ``run``.
     clock : Clock, optional
         Left out: the machine's own.
     """
@@ -73,30 +85,40 @@ class Pump:
     def __init__(
         self,
         stream: AudioStream,
-        processor: StemProcessor,
-        mixer: Mixer,
+        turnover: Turnover,
         *,
+        sample_rate: int,
         block_frames: int,
-        output_channels: int,
+        ring_frames: int,
         jump_frames: int,
         end: threading.Event,
-        clock: Clock | None = None,
+        events: EventLog,
         reopen: Callable[[], AudioStream] | None = None,
+        priority: bool = False,
+        clock: Clock | None = None,
     ) -> None:
         self.stream = stream
         """The stream in use; another one after a device was lost and came back."""
         self.error: DeviceLostError | None = None
         """Why there is no sound at the moment."""
-        self._processor = processor
-        self._mixer = mixer
-        self._mixed = np.zeros((output_channels, block_frames), np.float32)
+        self.priority: PriorityReport | None = None
+        """What became of the priority that was asked for."""
+        self.stamps = BlockStamps(sample_rate)
+        """When blocks were captured and are played."""
+        self._turnover = turnover
+        self._sample_rate = sample_rate
+        self._ring_frames = ring_frames
         self._jump_frames = jump_frames
         self._end = end
+        self._events = events
         self._clock = WallClock() if clock is None else clock
         self._reopen = reopen
+        self._wants_priority = priority
         self._block_frames = block_frames
         self._blocks, self._epochs, self._skipped, self._returns = 0, 1, 0, 0
         self._former = StreamCounters()
+        self._silence = SilenceWatch(round(SILENCE_S * sample_rate))
+        self._fade = np.linspace(1.0, 0.0, max(1, round(_FADE_S * sample_rate)), dtype=np.float32)
 
     @property
     def counters(self) -> PumpCounters:
@@ -118,6 +140,8 @@ class Pump:
         Exception
             What the processor or the mixer raises: a fault of the program.
         """
+        if self._wants_priority:
+            self.priority = raise_priority("pump", PUMP_LEVEL)
         while not self._end.is_set():
             try:
                 self.step()
@@ -125,31 +149,67 @@ class Pump:
                 self.error = lost
                 if self._reopen is None:
                     raise
-                _log.warning("%s", lost)
+                self._tell("lost", str(lost))
                 self._recover(self._reopen)
+        if self.error is None:
+            self._fade_out()
 
     def step(self) -> bool:
         """Move one block, if one comes within a tenth of a second; tells whether one did."""
         skipped = self.stream.catch_up(self._jump_frames)
         if skipped:
             self._skipped += skipped
-            self._begin_epoch()
+            self._begin_epoch(skipped)
+            lost_ms = 1000 * skipped / self._sample_rate
+            self._tell("jump", f"the program was held up, or the machine slept: {lost_ms:.0f} ms of input were skipped")
         if not self.stream.wait(_WAIT_S):
             return False
-        stems = self._processor.process(self.stream.read())
-        self._mixer.mix(stems, self._mixed)
-        self.stream.write(self._mixed)
-        self._blocks += 1
+        self._move(self.stream.read())
         return True
 
-    def _begin_epoch(self) -> None:
-        self._processor.reset()
+    def _move(self, block: F32) -> None:
+        if self._silence.hear(block):
+            self._tell("silent", f"the input has given nothing but digital silence for {SILENCE_S:g} s")
+        self._write(self._turnover.process(block))
+
+    def _write(self, block: F32) -> None:
+        stream = self.stream
+        stream.write(block)
+        self._blocks += 1
+        if isinstance(stream, StampedStream):
+            self.stamps.stamp(stream.captured_frame, stream.rendered_frame, stream.margin_frames)
+
+    def _fade_out(self) -> None:
+        """Let the sound end without a click, and wait until the end has been played."""
+        done, length = 0, len(self._fade)
+        patience_s = _WAIT_S + self._block_frames / self._sample_rate
+        try:
+            while done < length and self.stream.wait(patience_s):
+                mixed = self._turnover.process(self.stream.read())
+                n = min(self._block_frames, length - done)
+                mixed[:, :n] *= self._fade[done : done + n]
+                mixed[:, n:] = 0.0
+                self._write(mixed)
+                done += n
+        except DeviceLostError:
+            return
+        left = self._ring_frames + self.stream.latency.output_frames
+        self._clock.sleep_until(self._clock.now() + left / self._sample_rate)
+
+    def _begin_epoch(self, skipped_frames: int) -> None:
+        self._turnover.restart(skipped_frames)
         self._epochs += 1
+
+    def _tell(self, kind: EventKind, text: str) -> None:
+        _log.warning("%s", text)
+        self._events.add(Event(kind, self._blocks * self._block_frames, text))
 
     def _recover(self, reopen: Callable[[], AudioStream]) -> None:
         """Try to open the device again until it is there or the session ends."""
         self.stream.close(_CLOSE_S)
         while not self._end.is_set():
+            # Nothing is heard, so there is nothing to fade.
+            self._turnover.finish()
             self._clock.sleep_until(self._clock.now() + _RETRY_S)
             try:
                 stream = reopen()
@@ -159,7 +219,7 @@ class Pump:
                 continue
             self._former, self.stream = self.stream_counters, stream
             self._returns += 1
-            self._begin_epoch()
+            self._begin_epoch(0)
             self.error = None
-            _log.warning("the device is back")
+            self._tell("returned", "the device is back")
             return

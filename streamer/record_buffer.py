@@ -21,8 +21,8 @@ class RecordBuffer:
     A block that does not fit is lost whole, and so are those after it until half of the ring is free, so that a disk
     that is slow for long leaves few gaps. The other side gets silence of the same length in their place.
 
-    Nothing is locked and nobody waits. ``give`` and ``refuse`` are for one thread, the ``fetch`` methods for another
-    one. After construction no array is allocated.
+    Nothing is locked and nobody waits. ``give``, ``skip`` and ``refuse`` are for one thread, the ``fetch`` methods for
+    another one. After construction no array is allocated.
 
     Parameters
     ----------
@@ -70,10 +70,7 @@ class RecordBuffer:
             is_noted = self._gaps_noted - self._gaps_passed < _MAX_GAPS
             has_room = has_room and waiting <= self.capacity // 2 and is_noted
         if not has_room:
-            self.gaps += not self._open_gap
-            self._open_gap += frames
-            self.lost += frames
-            self.given += frames
+            self.skip(frames)
             return
         if self._open_gap:
             # The other side sees a gap before the frames that follow it: it looks at ``written`` first.
@@ -83,6 +80,14 @@ class RecordBuffer:
             self._open_gap = 0
         self._ring.append(stems)
         self.given += frames
+
+    def skip(self, frames: int) -> None:
+        """Let silence stand for frames that never came."""
+        if frames:
+            self.gaps += not self._open_gap
+            self._open_gap += frames
+            self.lost += frames
+            self.given += frames
 
     def refuse(self, frames: int) -> None:
         """Count frames that nobody will take."""

@@ -172,6 +172,11 @@ class Recorder:
         else:
             self._buffer.give(stems)
 
+    def skip(self, frames: int) -> None:
+        """Let silence stand for frames that were lost before they came here. On the thread of ``write``."""
+        if self._is_open and self._take.error is None:
+            self._buffer.skip(frames)
+
     def stats(self) -> RecorderStats:
         """Give a snapshot; any thread."""
         take, buffer = self._take, self._buffer

@@ -147,6 +147,10 @@ class ScriptedWorker:
         self._runners[id(client)] = client.separator.runner(1, client.window_frames)
         return ()
 
+    def time_runs(self, client: WorkerClient, *, runs: int, seconds: float) -> tuple[float, ...]:
+        """Give nothing: time is scripted."""
+        return ()
+
     def detach(self, client: WorkerClient) -> None:
         """Let a client go, with its run."""
         self._clients.remove(client)

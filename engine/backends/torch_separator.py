@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-import torch
-
+from engine.backends.torch_runtime import torch
 from engine.checkpoint import check_finite, read_tensors
 from engine.config import Mdx23cConfig, read_config
 from engine.denormals import DenormalsAsZero

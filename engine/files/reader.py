@@ -19,7 +19,7 @@ from engine.errors import AudioFileError, ConfigurationError, LifecycleError
 from engine.files.mp3_length import LengthHeader, PrefixedFile, missing_length_header
 from engine.files.source import AudioInfo, AudioSource, shortfall
 
-__all__ = ["AudioReader"]
+__all__ = ["AudioReader", "native_path"]
 
 _AV_SUFFIXES = (".m4a", ".m4b", ".mp4", ".mov", ".aac")
 _READABLE = "wav, flac, mp3, ogg, opus, aiff, m4a, aac or mp4"
@@ -163,7 +163,7 @@ class _SoundfileSource:
         self._path = path
         self._mp3_header: LengthHeader | None = None
         try:
-            with soundfile.SoundFile(_native(path)) as file:
+            with soundfile.SoundFile(native_path(path)) as file:
                 is_mp3 = file.format == "MP3"
             self._mp3_header = missing_length_header(path) if is_mp3 else None
             with self._opened() as file:
@@ -202,7 +202,7 @@ class _SoundfileSource:
     def _opened(self) -> Iterator[soundfile.SoundFile]:
         header = self._mp3_header
         if header is None:
-            with soundfile.SoundFile(_native(self._path)) as file:
+            with soundfile.SoundFile(native_path(self._path)) as file:
                 yield file
         else:
             with (
@@ -281,7 +281,7 @@ def _read_block(
     return np.array(marked[:read].T, order="C"), None
 
 
-def _native(path: Path) -> bytes | Path:
+def native_path(path: Path) -> bytes | Path:
     """Give the path as the system has it: soundfile would refuse names that are not valid UTF-8."""
     return path if sys.platform == "win32" else os.fsencode(path)
 

@@ -5,26 +5,34 @@ from __future__ import annotations
 import hashlib
 import os
 import string
+from collections.abc import Sequence
 from pathlib import Path
 
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, OutputError
 
-__all__ = ["DEFAULT_TEMPLATE", "stem_path"]
+__all__ = ["DEFAULT_TEMPLATE", "check_inside", "stem_path"]
 
 DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
 
-_PLACEHOLDERS = ("track", "stem", "ext")
+_PLACEHOLDERS = ("track", "stem", "ext", "suffix")
 _RESERVED_CHARACTERS = frozenset('<>:"/\\|?*')
 _RESERVED_NAMES = frozenset(
     ("con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10)))
 )
 # File systems take 255 bytes a name; the rest is room for what a template adds and for ".part".
-_MAX_VALUE_BYTES = {"track": 120, "stem": 60, "ext": 16}
+_MAX_VALUE_BYTES = {"track": 120, "stem": 60, "ext": 16, "suffix": 16}
 _MAX_NAME_BYTES = 240
 
 
 def stem_path(
-    folder: str | os.PathLike[str], template: str = DEFAULT_TEMPLATE, *, track: str, stem: str, ext: str
+    folder: str | os.PathLike[str],
+    template: str = DEFAULT_TEMPLATE,
+    *,
+    track: str,
+    stem: str,
+    ext: str,
+    suffix: str = "",
+    subfolders: Sequence[str] = (),
 ) -> Path:
     r"""Path of one stem's file, always inside ``folder``.
 
@@ -38,9 +46,12 @@ def stem_path(
     ----------
     folder : path-like
     template : str
-        Relative path with ``/`` or ``\`` between folders; ``{track}``, ``{stem}`` and ``{ext}`` are replaced.
-    track, stem, ext : str
-        ``ext`` with or without its dot.
+        Relative path with ``/`` or ``\`` between folders; ``{track}``, ``{stem}``, ``{ext}`` and ``{suffix}`` are
+        replaced.
+    track, stem, ext, suffix : str
+        ``ext`` is the stem file's and ``suffix`` the input's, with or without the dot.
+    subfolders : sequence of str
+        Names of folders between ``folder`` and the template's, one in the other; made safe like titles.
 
     Returns
     -------
@@ -61,11 +72,12 @@ def stem_path(
         "track": _safe_value("track", track),
         "stem": _safe_value("stem", stem),
         "ext": _safe_value("ext", ext.lstrip(".")),
+        "suffix": _safe_value("suffix", suffix.lstrip(".").lower()),
     }
     names = [name for name in _filled(template, values).split("/") if name not in ("", ".")]
     if not names:
         raise ConfigurationError(f"file name template {template!r} names no file: use for instance {DEFAULT_TEMPLATE}")
-    path = Path(folder)
+    path = Path(folder).joinpath(*(_unreserved(_safe_value("track", name)) for name in subfolders))
     for name in names:
         if len(name.encode()) > _MAX_NAME_BYTES:
             raise ConfigurationError(
@@ -74,6 +86,21 @@ def stem_path(
             )
         path /= _unreserved(name)
     return path
+
+
+def check_inside(folder: str | os.PathLike[str], path: Path) -> None:
+    """Refuse a path that a link in ``folder`` leads out of it. The folder itself may be a link.
+
+    Raises
+    ------
+    OutputError
+    """
+    home, place = os.path.realpath(folder), os.path.realpath(path.parent)
+    if os.path.commonpath((home, place)) != home:
+        raise OutputError(
+            f"{str(path)!r} lies outside of {os.fspath(folder)!r}, for a link leads to {place!r}: take the link away, "
+            "or choose another folder with --out"
+        )
 
 
 def _filled(template: str, values: dict[str, str]) -> str:

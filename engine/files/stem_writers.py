@@ -30,6 +30,8 @@ class StemWriters:
         Stem name to file, in the order of the stems.
     sample_rate, channels, frames_hint, subtype
         As in `AudioWriter`; ``frames_hint`` is the length of each file.
+    comments : mapping of str to str, optional
+        What the tags of each stem's file say.
 
     Attributes
     ----------
@@ -52,13 +54,21 @@ class StemWriters:
         *,
         frames_hint: int | None = None,
         subtype: str = "FLOAT",
+        comments: Mapping[str, str] | None = None,
     ) -> None:
         _check_distinct(paths)
         writers: dict[str, AudioWriter] = {}
         self.writers: Mapping[str, AudioWriter] = MappingProxyType(writers)
         try:
             for stem, path in paths.items():
-                writers[stem] = AudioWriter(path, sample_rate, channels, frames_hint=frames_hint, subtype=subtype)
+                writers[stem] = AudioWriter(
+                    path,
+                    sample_rate,
+                    channels,
+                    frames_hint=frames_hint,
+                    subtype=subtype,
+                    comment=None if comments is None else comments[stem],
+                )
         except BaseException:
             self.abort()
             raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,23 +14,19 @@ import numpy.typing as npt
 import soundfile
 
 from engine.errors import BlockError, ConfigurationError, LifecycleError, OutputError
+from engine.files.formats import checked_format
 from engine.files.part_file import PartFile
 
 __all__ = ["AudioWriter", "needs_rf64"]
 
 F32 = npt.NDArray[np.float32]
 
-_SUBTYPES: Mapping[str, Mapping[str, tuple[str, int]]] = {
-    ".wav": {"FLOAT": ("FLOAT", 4), "PCM_16": ("PCM_16", 2), "PCM_24": ("PCM_24", 3)},
-    ".flac": {"FLOAT": ("PCM_24", 3), "PCM_16": ("PCM_16", 2), "PCM_24": ("PCM_24", 3)},
-}
-_CHANNELS = (1, 2)
-# What a FLAC header can hold, and far above any audio.
-_MAX_RATE = 655_350
 # A WAV counts its bytes in 32 bits, header and chunks included.
 _MAX_WAV_BYTES = (1 << 32) - 4096
 # libsndfile's command that lets an RF64 file be a plain WAV as long as it is small enough.
 _SFC_RF64_AUTO_DOWNGRADE = 0x1210
+# libsndfile's command about a chunk with the time of day in it, which would make equal sounds unequal files.
+_SFC_SET_ADD_PEAK_CHUNK = 0x1050
 # libsndfile's command that brings the header's lengths up to date.
 _SFC_UPDATE_HEADER_NOW = 0x1060
 
@@ -71,10 +66,13 @@ class AudioWriter:
         FLAC holds no floats: there ``FLOAT`` means ``PCM_24``.
     in_place : bool
         For wav alone. A file that exists is then refused.
+    comment : str, optional
+        Kept in the file's tags. A flac of no frames has none.
 
     Attributes
     ----------
     path : Path
+    channels : int
     frames_written : int
 
     Raises
@@ -94,13 +92,14 @@ class AudioWriter:
         frames_hint: int | None = None,
         subtype: str = "FLOAT",
         in_place: bool = False,
+        comment: str | None = None,
     ) -> None:
         self.path = Path(path)
         self.frames_written = 0
-        self._channels = channels
+        self.channels = channels
         self._sample_rate = sample_rate
         self._is_flac = self.path.suffix.lower() == ".flac"
-        self._subtype, sample_bytes = _checked_format(self.path, sample_rate, channels, subtype)
+        self._subtype, sample_bytes = checked_format(self.path, sample_rate, channels, subtype)
         if in_place and self._is_flac:
             raise ConfigurationError(f"{self._name} would be written in place: only .wav can be, choose that")
         self._frame_bytes = channels * sample_bytes
@@ -119,8 +118,12 @@ class AudioWriter:
                 self._subtype,
                 format="FLAC" if self._is_flac else "RF64" if is_rf64 else "WAV",
             )
+            if not in_place:
+                _leave_out_peak_chunk(self._file)
             if is_rf64:
                 _allow_plain_wav(self._file)
+            if comment is not None:
+                self._file.comment = comment
             if in_place:
                 _update_header(self._file)
                 self._header_bytes = self._part.seek(0, os.SEEK_END)
@@ -150,9 +153,9 @@ class AudioWriter:
         """
         if self._is_sealed or self._is_over:
             raise LifecycleError(f"{self._name} is finished: open a new AudioWriter")
-        if block.ndim != 2 or block.shape[0] != self._channels or block.dtype != np.float32:
+        if block.ndim != 2 or block.shape[0] != self.channels or block.dtype != np.float32:
             raise BlockError(
-                f"block is {block.dtype} of shape {block.shape}: it must be float32 of shape ({self._channels}, frames)"
+                f"block is {block.dtype} of shape {block.shape}: it must be float32 of shape ({self.channels}, frames)"
             )
         if not block.shape[1]:
             return
@@ -198,7 +201,7 @@ class AudioWriter:
         try:
             self._file.close()
             if self._is_flac and not self.frames_written:
-                self._part.write(_empty_flac(self._sample_rate, self._channels, self._subtype))
+                self._part.write(_empty_flac(self._sample_rate, self.channels, self._subtype))
             if self._part.error is not None:
                 raise self._part.error
             self._part.sync()
@@ -283,17 +286,10 @@ class AudioWriter:
         return OutputError(f"{self._name} cannot be written ({reason}): check the folder and the disk")
 
 
-def _checked_format(path: Path, sample_rate: int, channels: int, subtype: str) -> tuple[str, int]:
-    suffix = path.suffix.lower()
-    if suffix not in _SUBTYPES:
-        raise ConfigurationError(f"{str(path)!r} ends in {suffix!r}: allowed are {', '.join(_SUBTYPES)}")
-    if subtype not in _SUBTYPES[suffix]:
-        raise ConfigurationError(f"subtype is {subtype!r}: allowed are {', '.join(_SUBTYPES[suffix])}")
-    if channels not in _CHANNELS:
-        raise ConfigurationError(f"channels is {channels}: allowed are 1 and 2")
-    if not 1 <= sample_rate <= _MAX_RATE:
-        raise ConfigurationError(f"sample_rate is {sample_rate}: allowed are 1 to {_MAX_RATE} Hz")
-    return _SUBTYPES[suffix][subtype]
+def _leave_out_peak_chunk(file: soundfile.SoundFile) -> None:
+    # soundfile has no public face for this command either; with the chunk the file is as valid.
+    with suppress(AttributeError, TypeError):
+        soundfile._snd.sf_command(file._file, _SFC_SET_ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
 
 
 def _allow_plain_wav(file: soundfile.SoundFile) -> None:

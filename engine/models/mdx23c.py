@@ -7,13 +7,14 @@ those of the tensors in the public checkpoints.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
+from engine.backends.torch_runtime import torch
 from engine.models.mdx23c_layout import Architecture
 
 __all__ = ["Mdx23c", "SpectrumTransform"]
+
+nn = torch.nn
+functional = torch.nn.functional
+Tensor = torch.Tensor
 
 
 class SpectrumTransform:

@@ -22,6 +22,7 @@ _FIRST_NORM = "encoder_blocks.0.tfc_tdf.blocks.0.tfc1.0"
 _FIRST_LINEAR = "encoder_blocks.0.tfc_tdf.blocks.0.tdf.2.weight"
 _FIRST_DOWN = "encoder_blocks.0.downscale.conv.2.weight"
 _COMPLEX = 2
+_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -279,18 +280,24 @@ def _check_tensors(shapes: Shapes, architecture: Architecture, file: str) -> Non
     wanted = tensor_shapes(architecture)
     missing, unknown = [n for n in wanted if n not in shapes], [n for n in shapes if n not in wanted]
     if missing or unknown:
-        first, state = (missing[0], "is missing") if missing else (unknown[0], "belongs to no part of the network")
+        states = ((missing, "missing"), (unknown, "unknown, of no part of the network"))
+        faults = "; ".join(f"{len(names)} {state}: {_first_names(names)}" for names, state in states if names)
         raise ModelError(
-            f"{file} does not hold the {len(wanted)} tensors of an MDX23C network of {architecture.scales} scales: "
-            f"{first!r} {state} ({len(missing)} missing, {len(unknown)} unknown); download it again, or "
-            "export another network to ONNX"
+            f"{file} does not hold the {len(wanted)} tensors of an MDX23C network of {architecture.scales} scales "
+            f"({faults}): download it again, or export another network to ONNX"
         )
-    for name, shape in wanted.items():
-        if shapes[name] != shape:
-            raise ModelError(
-                f"{file}: tensor {name!r} has shape {_shown(shapes[name])} where the others need {_shown(shape)}: "
-                "the file is damaged, or another kind of network; download it again"
-            )
+    misshapen = [name for name, shape in wanted.items() if shapes[name] != shape]
+    if misshapen:
+        shown = [f"{name!r} is {_shown(shapes[name])} and not {_shown(wanted[name])}" for name in misshapen]
+        raise ModelError(
+            f"{file} has tensors of other shapes than the rest needs ({len(shown)}): {_first_names(shown)}; "
+            "it is damaged, or another kind of network: download it again"
+        )
+
+
+def _first_names(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _check_lengths(architecture: Architecture, config: Mdx23cConfig, *, file: str, source: str) -> None:

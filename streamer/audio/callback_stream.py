@@ -7,6 +7,7 @@ from typing import Any
 from engine.ring import FrameRing
 from streamer.audio.portaudio import library
 from streamer.audio.ring_stream import RingStream
+from streamer.audio.silence_ahead import SilenceAhead
 from streamer.audio.stream import F32, StreamFormat
 
 __all__ = ["CallbackStream"]
@@ -32,19 +33,15 @@ class CallbackStream(RingStream):
     def __init__(self, asked: StreamFormat, **options: Any) -> None:
         super().__init__(asked, **options)
         self._capture = FrameRing((asked.input_channels,), self._size)
-        self._playback = FrameRing((asked.output_channels,), self._size)
+        self._playback = SilenceAhead(asked.output_channels, self._size)
         self._extend(self._lead)
-        self._device_frames = 0
         self._flags = 0
         self._open(library().Stream, dtype="float32", callback=self._serve)
 
     def _serve(self, captured: F32, played: F32, frames: int, times: object, flags: Any) -> None:
         """Move one block of the device; its own thread."""
-        begin = self._device_frames
-        if begin + frames > self._playback.written or not self._playback.copy(begin, played.T):
-            played.fill(0.0)
+        self._playback.serve(played)
         self._capture.append(captured.T)
-        self._device_frames = begin + frames
         if flags:
             self._flags += 1
 
@@ -52,7 +49,7 @@ class CallbackStream(RingStream):
         return self._capture.written
 
     def _played(self) -> int:
-        return self._device_frames
+        return self._playback.played
 
     def _take(self, start: int, block: F32) -> bool:
         return self._capture.copy(start, block)
@@ -64,8 +61,7 @@ class CallbackStream(RingStream):
         self._playback.put(start, block)
 
     def _extend(self, end: int) -> None:
-        while (frames := end - self._playback.written) > 0:
-            self._playback.append_zeros(min(frames, self._playback.capacity))
+        self._playback.extend(end)
 
     def _device_flags(self) -> int:
         return self._flags

@@ -4,72 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from engine.errors import DeviceError
+from streamer.audio.device import Device, Direction
+from streamer.audio.loopback import list_loopbacks
 from streamer.audio.portaudio import library, refresh
 
-__all__ = ["Device", "find_device", "find_pair", "find_source", "list_devices"]
+__all__ = ["Device", "find_device", "find_pair", "find_source", "list_devices", "list_loopbacks", "share_clock"]
 
-Direction = Literal["input", "output"]
-
-_MONITOR = re.compile(r"(?<![^\W_])monitor(?![^\W_])", re.IGNORECASE)
 _CARD = re.compile(r"\(hw:(\d+)")
-
-
-@dataclass(frozen=True)
-class Device:
-    """An audio device as PortAudio shows it.
-
-    Attributes
-    ----------
-    index : int
-        Its number in the list; another one after devices came or went.
-    name, host_api : str
-    max_input_channels, max_output_channels : int
-        0 where it cannot record, or cannot play.
-    default_sample_rate : int
-        In Hz.
-    low_input_latency_s, low_output_latency_s, high_input_latency_s, high_output_latency_s : float
-        What its driver proposes for live use and for robust use.
-    is_default_input, is_default_output : bool
-    """
-
-    index: int
-    name: str
-    host_api: str
-    max_input_channels: int
-    max_output_channels: int
-    default_sample_rate: int
-    low_input_latency_s: float = 0.0
-    low_output_latency_s: float = 0.0
-    high_input_latency_s: float = 0.0
-    high_output_latency_s: float = 0.0
-    is_default_input: bool = False
-    is_default_output: bool = False
-
-    @property
-    def is_monitor(self) -> bool:
-        """Whether it gives what is played to a sink, as PulseAudio and PipeWire name such sources."""
-        return self.max_input_channels > 0 and _MONITOR.search(self.name) is not None
-
-    def max_channels(self, direction: Direction) -> int:
-        """Give the most channels that it records or plays."""
-        return self.max_input_channels if direction == "input" else self.max_output_channels
-
-    def is_default(self, direction: Direction) -> bool:
-        """Whether the system proposes it."""
-        return self.is_default_input if direction == "input" else self.is_default_output
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything for a JSON report."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        return (
-            f"{self.index} {self.name} ({self.host_api}, {self.max_input_channels} in, {self.max_output_channels} out)"
-        )
 
 
 def list_devices(*, refreshes: bool = False) -> tuple[Device, ...]:
@@ -126,8 +70,8 @@ def find_device(devices: Sequence[Device], wish: str | int | None, direction: Di
         numbered = [device for device in fitting if device.index == int(wish)]
         return _only(numbered, fitting, f"number {wish}", direction)
     plain = wish.casefold()
-    exact = [d for d in fitting if plain in (d.name.casefold(), f"{d.name}, {d.host_api}".casefold())]
-    partial = [d for d in fitting if plain in f"{d.name}, {d.host_api}".casefold()]
+    exact = [device for device in fitting if plain in _names(device)]
+    partial = [device for device in fitting if any(plain in name for name in _names(device))]
     return _only(exact or partial, fitting, repr(wish), direction)
 
 
@@ -138,13 +82,14 @@ def find_source(devices: Sequence[Device], source: str | int) -> Device:
     ----------
     devices : sequence of Device
     source : str or int
-        ``mic``, ``mic:NAME``, ``mic:3`` or a number: an input. ``loopback`` or ``loopback:NAME``: what is played to a
-        sink, by the monitor source that PulseAudio or PipeWire has for it.
+        ``mic``, ``mic:NAME``, ``mic:3`` or a number: an input. ``loopback``, ``loopback:NAME`` or ``loopback:3``: what
+        the computer plays, by one of ``list_loopbacks``. Without a name that of the default output; a name is looked
+        for among PortAudio's own monitors first, since these can run on the clock of the output.
 
     Raises
     ------
     DeviceError
-        As `find_device` does, or if ``source`` is none of these.
+        As `find_device` and ``list_loopbacks`` do, or if ``source`` is none of these.
     """
     if isinstance(source, int):
         return find_device(devices, source, "input")
@@ -153,19 +98,18 @@ def find_source(devices: Sequence[Device], source: str | int) -> Device:
         raise DeviceError(f"source {source!r} is not known: use mic, mic:NAME, mic:3, loopback or loopback:NAME")
     if kind == "mic":
         return find_device(devices, name or None, "input")
-    monitors = [device for device in devices if device.is_monitor]
-    if not monitors:
-        raise DeviceError(
-            "PortAudio shows no monitor of a sink here, so loopback has nothing to listen to: "
-            "name the monitor source in an ALSA configuration, or use mic:NAME"
-        )
-    if name:
-        return find_device(monitors, name, "input")
-    return _only(monitors, monitors, "loopback", "input")
+    loopbacks = list_loopbacks(devices)
+    if not name:
+        of_default = [device for device in loopbacks if device.is_default_loopback]
+        return _only(of_default[:1] or loopbacks, loopbacks, "loopback", "input")
+    try:
+        return find_device([device for device in loopbacks if device.backend == "portaudio"], name, "input")
+    except DeviceError:
+        return find_device(loopbacks, name, "input")
 
 
 def find_pair(devices: Sequence[Device], source: str | int, output: str | int | None = None) -> tuple[Device, Device]:
-    """Find the input and the output of a session; both have to run on one clock.
+    """Find the input and the output of a session; `share_clock` tells whether they run on one clock.
 
     Parameters
     ----------
@@ -173,35 +117,41 @@ def find_pair(devices: Sequence[Device], source: str | int, output: str | int | 
     source : str or int
         As for `find_source`.
     output : str, int or None
-        As for `find_device`. None: the system's default where it runs on the input's clock, otherwise the input's own
-        device.
+        As for `find_device`. None: the system's default where it runs on the input's clock, then the input's own
+        device, then the default on a clock of its own.
 
     Raises
     ------
     DeviceError
-        If one cannot be found, or if they are known to run on two clocks.
+        If one cannot be found.
     """
     heard = find_source(devices, source)
-    if output is None:
-        proposed = [d for d in devices if d.is_default_output and d.max_output_channels]
-        for device in (*proposed, *([heard] if heard.max_output_channels else [])):
-            if _is_one_clock(heard, device):
-                return heard, device
-        raise DeviceError(f"no output was given, and the default does not go with {heard}: name an output of its kind")
-    played = find_device(devices, output, "output")
-    if not _is_one_clock(heard, played):
-        raise DeviceError(
-            f"input {heard} and output {played} run on two clocks, which is not supported: "
-            f"choose both from {heard.host_api} and from one sound card"
-        )
-    return heard, played
+    if output is not None:
+        return heard, find_device(devices, output, "output")
+    own = [heard] if heard.max_output_channels else []
+    default = [device for device in devices if device.is_default_output and device.max_output_channels]
+    for played in (*default, *own):
+        if share_clock(heard, played):
+            return heard, played
+    return heard, find_device(devices, None, "output")
 
 
-def _is_one_clock(heard: Device, played: Device) -> bool:
+def share_clock(heard: Device, played: Device) -> bool:
+    """Whether an input and an output can be one stream: devices of one host API, and not of two sound cards.
+
+    What does not come through PortAudio never shares a clock with what does.
+    """
+    if (heard.backend, played.backend) != ("portaudio", "portaudio"):
+        return False
     if heard.index == played.index:
         return True
     cards = {found[1] for device in (heard, played) if (found := _CARD.search(device.name))}
     return heard.host_api == played.host_api and len(cards) < 2
+
+
+def _names(device: Device) -> list[str]:
+    names = (device.name, f"{device.name}, {device.host_api}", device.key)
+    return [name.casefold() for name in names if name]
 
 
 def _default_of(fitting: Sequence[Device], direction: Direction) -> Device:

@@ -47,6 +47,7 @@ class RingStream(ABC):
         # Where the two directions began at different calls of the device: frames from the one to the other.
         self._shift = 0
         self._is_starved = False
+        self._rendered_frame, self._margin_frames = 0, 0
         self._poll_s = min(0.001, max(0.00025, asked.block_frames / asked.sample_rate / 8))
         self._counters = StreamCounters()
         self._newest, self._moved_at = -1, 0.0
@@ -85,6 +86,21 @@ class RingStream(ABC):
     def counters(self) -> StreamCounters:
         """What went wrong so far; any thread."""
         return replace(self._counters, device_flags=self._device_flags())
+
+    @property
+    def captured_frame(self) -> int:
+        """First frame of the block that was read last, on the device's clock; the pump's thread."""
+        return self._taken - self._asked.block_frames
+
+    @property
+    def rendered_frame(self) -> int:
+        """Frame of the same clock at which the block that was written last is played; the pump's thread."""
+        return self._rendered_frame
+
+    @property
+    def margin_frames(self) -> int:
+        """Frames that were left when it was written; below zero where it was late. The pump's thread."""
+        return self._margin_frames
 
     @abstractmethod
     def _captured(self) -> int:
@@ -173,6 +189,7 @@ class RingStream(ABC):
         self._put(start, block)
         played = self._played()
         self._extend(played + self._lead)
+        self._rendered_frame, self._margin_frames = start - self._shift, start - played
         late = min(frames, played - start)
         if late > 0:
             self._counters = replace(

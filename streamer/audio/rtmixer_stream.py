@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from engine.errors import DeviceLostError
-from engine.lock_keeping import pieces
+from streamer.audio.mixer_ring import MixerRing
 from streamer.audio.portaudio import mixer_library
 from streamer.audio.ring_stream import RingStream
 from streamer.audio.stream import F32, StreamFormat
 
 __all__ = ["RtmixerStream"]
 
-_BYTES = 4
 _ALIGNING_LOOKS = 8
 _ATTACH_S = 1.0
 
@@ -40,18 +37,14 @@ class RtmixerStream(RingStream):
 
     def __init__(self, asked: StreamFormat, **options: Any) -> None:
         super().__init__(asked, **options)
-        rtmixer = mixer_library()
-        self._mask = self._size - 1
-        self._capture = np.zeros((self._size, asked.input_channels), np.float32)
-        self._playback = np.zeros((self._size, asked.output_channels), np.float32)
-        self._capture_ring = rtmixer.RingBuffer(_BYTES * asked.input_channels, buffer=self._capture)
-        self._playback_ring = rtmixer.RingBuffer(_BYTES * asked.output_channels, buffer=self._playback)
+        self._capture = MixerRing(asked.input_channels, self._size)
+        self._playback = MixerRing(asked.output_channels, self._size)
         # Frames of the output for which there is at least silence, and the frame at which the input's ring began.
         self._front, self._begin = 0, 0
         self._extend(self._lead)
         self._recording: Any = None
         self._playing: Any = None
-        self._open(rtmixer.MixerAndRecorder)
+        self._open(mixer_library().MixerAndRecorder)
 
     def start(self) -> None:
         """Begin; both actions wait when the first call of the device comes, so both begin with it."""
@@ -59,35 +52,31 @@ class RtmixerStream(RingStream):
         super().start()
 
     def _queue(self) -> None:
-        self._recording = self._stream.record_ringbuffer(self._capture_ring)
-        self._playing = self._stream.play_ringbuffer(self._playback_ring)
+        self._recording = self._stream.record_ringbuffer(self._capture.buffer)
+        self._playing = self._stream.play_ringbuffer(self._playback.buffer)
 
     def _captured(self) -> int:
-        return self._taken + int(self._capture_ring.read_available)
+        return self._taken + self._capture.waiting
 
     def _played(self) -> int:
-        return self._front - int(self._playback_ring.read_available)
+        return self._front - self._playback.waiting
 
     def _take(self, start: int, block: F32) -> bool:
-        for place, piece in self._parts(start - self._begin, block.shape[1]):
-            _copy(block[:, piece], self._capture[place].T)
-        self._capture_ring.advance_read_index(block.shape[1])
+        self._capture.copy(start - self._begin, block)
+        self._capture.advance_read(block.shape[1])
         return True
 
     def _drop(self, frames: int) -> None:
-        self._capture_ring.advance_read_index(frames)
+        self._capture.advance_read(frames)
 
     def _put(self, start: int, block: F32) -> None:
-        for place, piece in self._parts(start, block.shape[1]):
-            _copy(self._playback[place].T, block[:, piece])
+        self._playback.put(start, block)
 
     def _extend(self, end: int) -> None:
         frames = end - self._front
         if frames > 0:
-            for place, _ in self._parts(self._front, frames):
-                self._playback[place] = 0.0
-            # Also makes what was written before it visible to the callback's processor.
-            self._playback_ring.advance_write_index(frames)
+            self._playback.silence(self._front, frames)
+            self._playback.advance_write(frames)
             self._front = end
 
     def _device_flags(self) -> int:
@@ -109,8 +98,8 @@ class RtmixerStream(RingStream):
             if action in self._stream.actions:
                 self._stream.cancel(action)
         self._await(lambda: not self._stream.actions)
-        self._capture_ring.flush()
-        self._playback_ring.flush()
+        self._capture.flush()
+        self._playback.flush()
         # The rings start over, but frames taken so far keep their count.
         self._front, self._begin = 0, self._taken
         self._extend(self._lead)
@@ -133,20 +122,3 @@ class RtmixerStream(RingStream):
                     f"the device {self._asked.input.name!r} does not answer: check that its sound server runs"
                 )
             self._sleep()
-
-    def _parts(self, start: int, frames: int) -> tuple[tuple[slice, slice], ...]:
-        """Pair the places in a ring with the pieces of a run of frames: one, or two where it wraps."""
-        begin = start & self._mask
-        first = min(frames, self._mask + 1 - begin)
-        if first == frames:
-            return ((slice(begin, begin + frames), slice(0, frames)),)
-        return (
-            (slice(begin, self._mask + 1), slice(0, first)),
-            (slice(0, frames - first), slice(first, frames)),
-        )
-
-
-def _copy(out: F32, source: F32) -> None:
-    """Copy between channels first and frames first, in pieces that keep the interpreter's lock."""
-    for piece in pieces(*out.shape):
-        np.copyto(out[:, piece], source[:, piece])

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from streamer.audio.devices import Device
+from streamer.audio.device import Device
 
 __all__ = ["AudioStream", "DeviceLatency", "StreamCounters", "StreamFormat"]
 

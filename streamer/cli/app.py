@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.errors import StemstreamError
-from streamer.cli import demo, devices, doctor, models, play, separate
+from streamer.cli import demo, devices, doctor, latency, live, model_files, models, play, separate
 from streamer.cli.terminal import print_error, print_note, print_result, print_traceback, print_warning
 
 __all__ = ["app", "run"]
@@ -66,7 +66,7 @@ def stemstream(
     return _print_help(context) if context.invoked_subcommand is None else 0
 
 
-_models = typer.Typer(help="The models that are installed.")
+_models = typer.Typer(help="Models by name: which there are, what they are, and how to get them.")
 
 
 @_models.callback(invoke_without_command=True)
@@ -84,7 +84,12 @@ for _group, _name, _command in (
     (app, "demo", demo.demo),
     (app, "separate", separate.separate),
     (app, "play", play.play),
+    (app, "live", live.live),
+    (app, "latency", latency.latency),
     (_models, "list", models.list_models),
+    (_models, "info", model_files.model_info),
+    (_models, "download", model_files.download_model),
+    (_models, "verify", model_files.verify_models),
     (app, "devices", devices.devices),
     (app, "doctor", doctor.doctor),
 ):

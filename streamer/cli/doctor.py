@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from pathlib import Path
 
+from streamer.cli.audio_facts import audio_facts, governor_facts, is_free_threaded, priority_facts
+from streamer.cli.audio_findings import (
+    check_audio,
+    check_governor,
+    check_idle_threads,
+    check_interpreter,
+    check_priority,
+)
 from streamer.cli.facts import cache_facts, disk_facts, format_facts, import_facts, model_facts
 from streamer.cli.findings import (
     Finding,
@@ -38,7 +47,8 @@ _FAILED = 1
 def doctor(json: Json = False, debug: Debug = False) -> int:
     """Look at what stemstream needs and say what to do where something is missing.
 
-    The exit code is 1 if anything fails. The embedded model is run for a second.
+    The exit code is 1 if anything fails; what only live sound lacks is a warning. The embedded model is run for a
+    second, and no sound device is opened.
     """
     findings = examine()
     has_failed = any(finding.status == "fail" for finding in findings)
@@ -66,12 +76,17 @@ def examine() -> list[Finding]:
         *check_packages(installed_versions(), REQUIRED_PACKAGES, OPTIONAL_PACKAGES),
         _libsndfile(),
         check_platform(platform.system(), platform.machine()),
+        check_interpreter(is_free_threaded()),
         check_cpus(usable_cpus()),
+        check_governor(governor_facts()),
         *(check_import(import_facts(name)) for name in _IMPORT_NAMES),
         check_model(model_facts("spatial")),
         check_formats(*format_facts()),
         check_disk(*disk_facts(Path.cwd())),
         check_cache(*cache_facts()),
+        *check_audio(audio_facts()),
+        check_priority(priority_facts()),
+        check_idle_threads(os.environ),
     ]
 
 

@@ -115,7 +115,9 @@ def check_packages(
         else:
             findings.append(Finding(name, "ok", version))
     for name in optional:
-        findings.append(Finding(name, "ok", versions.get(name) or "not installed; only some files and models need it"))
+        findings.append(
+            Finding(name, "ok", versions.get(name) or "not installed; only some files, models or devices need it")
+        )
     return findings
 
 

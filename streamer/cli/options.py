@@ -10,7 +10,19 @@ import typer
 
 from engine.errors import LatencyError
 
-__all__ = ["Config", "Debug", "Json", "LatencyMs", "Model", "Pace", "PaceOption", "latency_s", "named_latency_error"]
+__all__ = [
+    "Config",
+    "Debug",
+    "Device",
+    "Json",
+    "LatencyMs",
+    "Model",
+    "Pace",
+    "PaceOption",
+    "Precision",
+    "latency_s",
+    "named_latency_error",
+]
 
 
 class Pace(StrEnum):
@@ -42,6 +54,13 @@ Model = Annotated[
 Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE.yaml", help="What came with the checkpoint; public ones need none."),
+]
+Device = Annotated[
+    str,
+    typer.Option("--device", "-d", metavar="NAME", help="Where the model runs: cpu, or auto for the best there is."),
+]
+Precision = Annotated[
+    str, typer.Option("--precision", metavar="KIND", help="What the model reckons with: fp32, or auto for what suits.")
 ]
 PaceOption = Annotated[
     Pace,

@@ -8,21 +8,23 @@ import os
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.errors import ConfigurationError, ModelError, StemstreamError
+from engine.errors import ConfigurationError
+from engine.excerpt import Excerpt, parse_time
 from engine.files.stem_path import DEFAULT_TEMPLATE, stem_path
-from streamer.cli.options import Config, Debug, Json, Model
-from streamer.cli.terminal import print_error, print_json, print_note, print_result, print_traceback, watched_progress
+from streamer.cli.batch_report import BatchReport
+from streamer.cli.compute import check_compute
+from streamer.cli.file_bars import watched_files
+from streamer.cli.options import Config, Debug, Device, Json, Model, Precision
+from streamer.cli.terminal import print_json
 
 if TYPE_CHECKING:
-    from engine.file_separation import FileReport
+    from engine.files.folders import AudioInput
 
 __all__ = ["separate"]
-
-_FAILED = 1
 
 
 class Extension(StrEnum):
@@ -32,11 +34,31 @@ class Extension(StrEnum):
     FLAC = "flac"
 
 
+class Clipping(StrEnum):
+    """What is done with samples that integers cannot hold; see `engine.files.levels.Clip`."""
+
+    CLAMP = "clamp"
+    SCALE = "scale"
+
+
 def separate(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="wav, flac, mp3, ogg, opus; m4a with PyAV.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE|DIR", help="wav, flac, mp3, ogg, opus; m4a with PyAV. Of a folder, all songs in it."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the stems go; made if need be.")],
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Folders in folders too; the stems go into folders of the same names.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Also files whose stems are there, made with this model and settings.")
+    ] = False,
     model: Model = "spatial",
     config: Config = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
     overlap: Annotated[
         int | None,
         typer.Option("--overlap", metavar="N", help="Windows that each frame is in; more is slower and smoother."),
@@ -44,95 +66,133 @@ def separate(
     batch_size: Annotated[
         int, typer.Option("--batch-size", metavar="N", help="Windows in one run of the model; more needs more memory.")
     ] = 1,
+    jobs: Annotated[
+        int,
+        typer.Option("--jobs", "-j", metavar="N", help="Files under way at once: read and written beside the model."),
+    ] = 1,
     stem: Annotated[
         list[str] | None,
         typer.Option("--stem", metavar="NAME", help="Write only this stem; may be given several times."),
     ] = None,
     two_stems: Annotated[
         str | None,
-        typer.Option("--two-stems", metavar="NAME", help="Write this stem, and all others together as no_NAME."),
+        typer.Option("--two-stems", metavar="NAME", help="Write this stem, and the input without it as no_NAME."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start", metavar="TIME", help="Begin there, in seconds or m:ss; the rest is heard, not written."
+        ),
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option("--duration", metavar="TIME", help="So much at most, in seconds or m:ss.")
     ] = None,
     filename: Annotated[
         str,
         typer.Option(
-            "--filename", metavar="TEMPLATE", help="Path of a stem in DIR, made of {track}, {stem} and {ext}."
+            "--filename",
+            metavar="TEMPLATE",
+            help="Path of a stem in DIR, made of {track}, {stem}, {ext}, and {suffix}, the input's.",
         ),
     ] = DEFAULT_TEMPLATE,
     ext: Annotated[Extension, typer.Option("--ext", help="Kind of file; flac holds integers.")] = Extension.WAV,
     float32: Annotated[
         bool, typer.Option("--float32", help="Samples as the model gives them, also above full scale; default for wav.")
     ] = False,
-    int24: Annotated[
-        bool, typer.Option("--int24", help="24-bit integers, clipped at full scale; default for flac.")
-    ] = False,
-    int16: Annotated[bool, typer.Option("--int16", help="16-bit integers, clipped at full scale.")] = False,
+    int24: Annotated[bool, typer.Option("--int24", help="24-bit integers; default for flac.")] = False,
+    int16: Annotated[bool, typer.Option("--int16", help="16-bit integers, without dither.")] = False,
+    clip: Annotated[
+        Clipping | None,
+        typer.Option(
+            "--clip",
+            help="Integers above full scale. clamp, the default: they become full scale. scale: one gain for all stems "
+            "of a track. Either is told.",
+        ),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> int:
-    """Separate files into stems, at their own rate, length and level.
+    """Separate files and folders into stems, at their own rate, length and level.
 
     A file that fails is told and the others go on; the exit code is 1 then, or 4 if it was the model that failed.
     Two files whose stems would have the same names are refused before anything begins. The stems of a file appear
     together when all of it is done, and their paths are printed, one a line.
+
+    Files that are done are skipped when the command is given again: their stems are there, say in their tags that
+    they were made by this model with these settings, fit the input in rate, channels and length, and are not older.
     """
+    check_compute(device, precision)
     subtype = _subtype(ext, float32=float32, int24=int24, int16=int16)
+    if clip is not None and ext is Extension.WAV and subtype == "FLOAT":
+        raise ConfigurationError(
+            f"--clip {clip} is for integers, and float32 holds what is above full scale: leave it out, or give --int24"
+        )
+    excerpt = Excerpt(
+        0.0 if start is None else parse_time(start, "--start"),
+        None if duration is None else parse_time(duration, "--duration"),
+    )
     stem_path(out, filename, track="track", stem="stem", ext=ext)
     if stem and two_stems is not None:
         raise ConfigurationError(f"--stem {' '.join(stem)} and --two-stems {two_stems} were given: give one of them")
-    from engine.file_separation import separate_file
+    from engine.file_batch import check_jobs, separate_files
+    from engine.files.folders import find_audio
+    from engine.files.levels import Clip
+    from engine.model_identity import model_identity
+    from engine.offline_model import OfflineModel
     from engine.plan import offline_plan
     from engine.registry import load_separator
     from engine.worker import Worker
 
+    check_jobs(jobs)
     worker = Worker(batch_size)
+    inputs, empty = find_audio(files, recursive=recursive, out=out)
     separator = load_separator(model, config=config)
-    plan = offline_plan(separator.spec, overlap=overlap)
-    names = _output_names(separator.spec.output_stems, stem, two_stems)
-    check_outputs(files, out, filename, names, ext)
-    if not debug:
-        # The worker's log tells live streams what is an error here, and is raised as one.
-        logging.getLogger("stemstream").setLevel(logging.CRITICAL)
-    done: list[dict[str, Any]] = []
-    failed: list[tuple[Path, StemstreamError]] = []
     with contextlib.ExitStack() as stack:
         stack.callback(separator.release)
-        for path in files:
-            try:
-                with watched_progress(f"separating {path}") as progress:
-                    report = separate_file(
-                        separator,
-                        path,
-                        out,
-                        template=filename,
-                        ext=ext,
-                        subtype=subtype,
-                        stems=stem or None,
-                        two_stems=two_stems,
-                        plan=plan,
-                        worker=worker,
-                        progress=progress,
-                    )
-            except StemstreamError as error:
-                failed.append((path, error))
-                if debug:
-                    print_traceback()
-                print_error(_named(path, error))
-            else:
-                done.append(report.as_dict())
-                _tell(report, outputs=not json)
+        plan = offline_plan(separator.spec, overlap=overlap)
+        _check_stems(separator.spec.output_stems, stem, two_stems)
+        chosen = OfflineModel(
+            separator, [two_stems] if two_stems is not None else stem or None, with_rest=two_stems is not None
+        )
+        check_outputs(inputs, out, filename, chosen.names, ext)
+        if not debug:
+            # The worker's log tells live streams what is an error here, and is raised as one.
+            logging.getLogger("stemstream").setLevel(logging.CRITICAL)
+        report = BatchReport(is_json=json, debug=debug)
+        for each in empty:
+            report.tell_failure(each.path, each.error)
+        watch = stack.enter_context(watched_files(len(inputs)))
+        outcomes = separate_files(
+            chosen,
+            inputs,
+            out,
+            jobs=jobs,
+            worker=worker,
+            watch=watch,
+            template=filename,
+            ext=ext,
+            subtype=subtype,
+            clip=Clip(clip or Clipping.CLAMP),
+            excerpt=excerpt,
+            plan=plan,
+            overwrite=overwrite,
+            model_id=model_identity(separator, model, config),
+        )
+        with contextlib.closing(outcomes):
+            for outcome in outcomes:
+                report.tell(outcome)
+    report.tell_sum()
     if json:
-        failures = [{"input": str(path), "error": str(error)} for path, error in failed]
-        print_json({"model": separator.spec.name, "files": done, "failed": failures})
-    return _exit_code([error for _, error in failed])
+        print_json(report.as_dict(chosen.spec.name))
+    return report.exit_code
 
 
-def check_outputs(files: Sequence[Path], folder: Path, template: str, stems: Sequence[str], ext: str) -> None:
+def check_outputs(inputs: Sequence[AudioInput], folder: Path, template: str, stems: Sequence[str], ext: str) -> None:
     """Refuse inputs whose outputs would replace one another, or an input.
 
     Parameters
     ----------
-    files : sequence of Path
-        Folders among them are left out: they are not separated.
+    inputs : sequence of AudioInput
     folder, template, stems, ext
         As in ``engine.files.stem_path.stem_path``.
 
@@ -141,12 +201,13 @@ def check_outputs(files: Sequence[Path], folder: Path, template: str, stems: Seq
     ConfigurationError
         Naming the two files.
     """
-    inputs = [path for path in files if not path.is_dir()]
-    places = {_place(path): path for path in inputs}
+    from engine.file_separation import stem_outputs
+
+    places = {_place(each.path): each.path for each in inputs}
     owners: dict[str, Path] = {}
-    for path in inputs:
-        for stem in stems:
-            output = stem_path(folder, template, track=path.stem, stem=stem.lower(), ext=ext)
+    for each in inputs:
+        path = each.path
+        for stem, output in stem_outputs(path, folder, template, stems, ext, subfolders=each.subfolders).items():
             place = _place(output)
             if place in places:
                 raise ConfigurationError(
@@ -158,14 +219,18 @@ def check_outputs(files: Sequence[Path], folder: Path, template: str, stems: Seq
                     f"all stems of {str(path)!r} would become {str(output)!r}: put {{stem}} into --filename"
                 )
             if owners.setdefault(place, path) is not path:
-                remedy = (
-                    "separate them one at a time into folders of their own with --out"
-                    if "{track}" in template
-                    else "put {track} into --filename"
-                )
                 raise ConfigurationError(
-                    f"{str(owners[place])!r} and {str(path)!r} would both become {str(output)!r}: {remedy}"
+                    f"{str(owners[place])!r} and {str(path)!r} would both become {str(output)!r}: "
+                    f"{_remedy(owners[place], path, template)}"
                 )
+
+
+def _remedy(first: Path, second: Path, template: str) -> str:
+    if "{track}" not in template:
+        return "put {track} into --filename"
+    if first.suffix.lower() != second.suffix.lower() and "{suffix}" not in template:
+        return "put {suffix} into --filename, as in '{track}.{suffix}/{stem}.{ext}'"
+    return "separate them one at a time into folders of their own with --out"
 
 
 def _place(path: Path) -> str:
@@ -183,36 +248,10 @@ def _subtype(ext: Extension, *, float32: bool, int24: bool, int16: bool) -> str:
     return "PCM_24" if int24 else "PCM_16" if int16 else "FLOAT"
 
 
-def _output_names(known: tuple[str, ...], stems: Sequence[str] | None, two_stems: str | None) -> tuple[str, ...]:
+def _check_stems(known: tuple[str, ...], stems: Sequence[str] | None, two_stems: str | None) -> None:
     from engine.spec import find_stem
 
     option = "--stem" if two_stems is None else "--two-stems"
-    wanted = (two_stems,) if two_stems is not None else stems or known
-    found: dict[str, None] = {}
-    for name in wanted:
-        stem = find_stem(name, known)
-        if stem is None:
+    for name in (two_stems,) if two_stems is not None else stems or ():
+        if find_stem(name, known) is None:
             raise ConfigurationError(f"{option} {name!r} is unknown: this model gives {', '.join(known)}")
-        found[stem] = None
-    return tuple(found) if two_stems is None else (*found, *(f"no_{stem}" for stem in found))
-
-
-def _named(path: Path, error: StemstreamError) -> str:
-    return str(error) if str(path) in str(error) else f"{str(path)!r}: {error}"
-
-
-def _tell(report: FileReport, *, outputs: bool) -> None:
-    if outputs:
-        for output in report.outputs.values():
-            print_result(output)
-    duration_s = report.frames / report.sample_rate
-    print_note(
-        f"{report.input}: {duration_s:.1f} s of audio in {report.seconds:.1f} s, "
-        f"{duration_s / report.seconds:.1f} times as fast as it plays"
-    )
-
-
-def _exit_code(errors: Sequence[StemstreamError]) -> int:
-    if any(isinstance(error, ModelError) for error in errors):
-        return ModelError.exit_code
-    return _FAILED if errors else 0

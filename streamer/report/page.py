@@ -7,18 +7,29 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["report_page"]
+__all__ = ["filled_page", "report_page"]
 
-_SCRIPTS = ("format", "colours", "spectrograms", "player", "mixer", "facts", "blocks", "main")
+_SCRIPTS = ("format", "colours", "theme", "spectrograms", "player", "mixer", "facts", "blocks", "main")
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 
 def report_page(contents: Mapping[str, Any]) -> str:
-    """Make the page.
+    """Make the page of a session.
+
+    Parameters
+    ----------
+    contents : mapping
+        What ``report_contents`` gives.
+    """
+    return filled_page(contents, template="page.html", styles=("style.css",), scripts=_SCRIPTS)
+
+
+def filled_page(contents: Mapping[str, Any], *, template: str, styles: Sequence[str], scripts: Sequence[str]) -> str:
+    """Put contents, styles and scripts into a template.
 
     Nothing of the contents can become code: they stand in a block of JSON without a single ``<``, a script puts them
     in place as text, and the page's own policy lets no other script or style in, and no request out.
@@ -26,11 +37,17 @@ def report_page(contents: Mapping[str, Any]) -> str:
     Parameters
     ----------
     contents : mapping
-        What ``report_contents`` gives.
+        Plain values; ``title`` is the page's.
+    template : str
+        File among the assets with slots for ``policy``, ``title``, ``style``, ``contents`` and ``script``.
+    styles : sequence of str
+        Files among the assets.
+    scripts : sequence of str
+        The same, without their ending.
     """
-    style = _part("style.css")
+    style = "\n".join(_part(name) for name in styles)
     # A script of the module kind keeps its names to itself and runs when the page is there.
-    script = "\n".join(_part(f"{name}.js") for name in _SCRIPTS)
+    script = "\n".join(_part(f"{name}.js") for name in scripts)
     filling = {
         "policy": "; ".join(
             (
@@ -48,7 +65,7 @@ def report_page(contents: Mapping[str, Any]) -> str:
         "script": script,
     }
     # Filled in one pass, so that no name that looks like a slot is taken for one.
-    return _SLOT.sub(lambda slot: filling[slot[1]], _part("page.html"))
+    return _SLOT.sub(lambda slot: filling[slot[1]], _part(template))
 
 
 def _part(name: str) -> str:

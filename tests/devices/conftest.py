@@ -36,10 +36,11 @@ def _parts() -> None:
 class Server:
     """A running sound server."""
 
-    def __init__(self, kind: str, folder: Path) -> None:
+    def __init__(self, kind: str, folder: Path, **settings: int) -> None:
         self._kind = kind
         self.pid_file = folder / f"{kind}.pid"
-        self._env = {**os.environ, "VA_DIR": str(folder)}
+        named = {f"VA_{name.upper()}": str(value) for name, value in settings.items()}
+        self._env = {**os.environ, **named, "VA_DIR": str(folder)}
         self._clients_env: dict[str, str] = {}
 
     def start(self) -> None:
@@ -57,16 +58,27 @@ class Server:
         result: dict[str, Any] = json.loads(done.stdout)
         return result
 
-    def call(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    def call(self, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Python with these arguments as a client."""
         return subprocess.run(
             [sys.executable, *command],
             cwd=ROOT,
-            env={**os.environ, **self._clients_env, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, **self._clients_env, "PYTHONPATH": str(ROOT), **environment},
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
+        )
+
+    def begin(self, *command: str | Path) -> subprocess.Popen[str]:
+        """Start Python with these arguments as a client that runs beside the test."""
+        return subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env={**os.environ, **self._clients_env, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def _ask(self, *words: str) -> str:
@@ -75,10 +87,12 @@ class Server:
         return done.stdout
 
 
-def _served(kind: str, command: str, package: str, factory: pytest.TempPathFactory) -> Iterator[Server]:
+def _served(
+    kind: str, command: str, package: str, factory: pytest.TempPathFactory, **settings: int
+) -> Iterator[Server]:
     if shutil.which(command) is None:
         pytest.skip(f"{command} is not installed: apt install {package}")
-    server = Server(kind, factory.mktemp(kind))
+    server = Server(kind, factory.mktemp(kind), **settings)
     server.start()
     try:
         yield server
@@ -90,6 +104,13 @@ def _served(kind: str, command: str, package: str, factory: pytest.TempPathFacto
 def jack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """JACK with its dummy driver at 48 kHz and 256 frames: exact to the sample."""
     yield from _served("jack", "jackd", "jackd2", tmp_path_factory)
+
+
+@pytest.fixture(scope="session", params=[44_100, 48_000], ids=lambda rate: f"{rate} Hz")
+def jack_at(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, int]]:
+    """JACK as above at one rate after the other, and the rate."""
+    for server in _served("jack", "jackd", "jackd2", tmp_path_factory, rate=request.param):
+        yield server, request.param
 
 
 @pytest.fixture(scope="session")

@@ -9,26 +9,23 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from engine.known_models import KNOWN_MODELS
+from engine.public_models import PUBLIC_MODELS
 from streamer.cli import main
 from tests.docs.pages import ROOT, blocks
 from tests.engine.mdx23c_models import config_data, save_model, tiny
 
 
-def test_the_known_models_are_those_in_the_table() -> None:
+def test_the_public_models_are_those_in_the_table() -> None:
     page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (.*\.ckpt`) \| (.*) \|$", page, re.MULTILINE)
-    listed = {frozenset(re.findall(r"`(\S+)\.ckpt`", files)): stems for files, stems in rows}
-    known = {
-        frozenset(name for names in listed for name in names if name in model.title): model.config
-        for model in KNOWN_MODELS.values()
-    }
-    assert listed.keys() == known.keys()
-    assert len(known) == len(KNOWN_MODELS)
-    for names, config in known.items():
-        only = config.training.target_instrument
-        rest = f", and {config.residual} by subtraction" if only else ""
-        assert listed[names] == ", ".join(config.stems) + rest
+    rows = re.findall(r"^\| `(mdx23c[\w-]*)` \| (.*\.ckpt`) \| (.*) \| (.*) \|$", page, re.MULTILINE)
+    assert [name for name, *_ in rows] == [model.name for model in PUBLIC_MODELS]
+    for (_, files, stems, size), model in zip(rows, PUBLIC_MODELS, strict=True):
+        config = model.config
+        assert tuple(re.findall(r"`(\S+\.ckpt)`", files)) == model.files
+        rest = f", and {config.residual} by subtraction" if config.training.target_instrument else ""
+        assert stems == ", ".join(config.stems) + rest
+        assert size == (f"{model.size_bytes / 1e6:.0f} MB" if model.size_bytes else "not stated")
+        assert (config.audio.sample_rate, config.audio.num_channels) == (44_100, 2)
 
 
 def test_the_error_that_is_quoted_is_what_is_said(

@@ -25,6 +25,8 @@ RUN_ELSEWHERE = {
     "stemstream separate SONG.flac -o stems -m midside": "tests/examples/test_plugin.py runs the plug-in",
     "stemstream separate SONG.flac -o stems -m model.ckpt --config config.yaml": "streamer/cli/test_checkpoints.py",
     "stemstream play SONG.flac --output none --pace fast -m model.ckpt --config config.yaml": "the same",
+    "stemstream models download mdx23c-vocals": "tests/streamer/cli/test_model_files.py has a server for it",
+    "stemstream separate SONG.flac -o stems -m mdx23c-vocals": "tests/engine/test_model_store.py loads one by its name",
     "pip install 'stemstream[torch]'": "`make test` installs it",
     "python examples/live_mute_vocals.py --seconds 2": "tests/devices/test_documents.py has a sound server for it",
     "uv venv": "needs uv",

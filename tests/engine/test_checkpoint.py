@@ -7,8 +7,9 @@ import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -104,6 +105,63 @@ class TestContainers:
         assert torch.equal(read(tmp_path / "a.ckpt")["a"], torch.ones(2))
 
 
+class TestNumpyNumbers:
+    """Training programs leave them beside the weights."""
+
+    BESIDE: ClassVar[dict[str, Any]] = {
+        "best_metric": np.float64(9.87),
+        "all_metrics": {"sdr": [np.float32(1.5), np.int64(3), np.bool_(True), np.complex64(1j)]},
+        "kind": np.dtype("<f4"),
+        "time": np.datetime64("2025-01-01"),
+    }
+
+    @pytest.mark.parametrize("save", [save_zip, save_legacy])
+    def test_they_do_not_keep_the_weights_from_being_read(
+        self, tmp_path: Path, save: Callable[[Any, Path], None]
+    ) -> None:
+        save({"epoch": np.int64(4), "model_state_dict": WEIGHTS, **self.BESIDE}, tmp_path / "a.ckpt")
+        assert_same(read(tmp_path / "a.ckpt"), WEIGHTS)
+
+    @pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
+    def test_those_of_either_generation_of_numpy_are_known(self, tmp_path: Path, module: str) -> None:
+        save_legacy({"state": WEIGHTS, "best": np.float64(9.87)}, tmp_path / "a.ckpt")
+        told = np.float64(0).__reduce__()[0].__module__.encode()
+        contents = (tmp_path / "a.ckpt").read_bytes()
+        assert contents.count(told + b"\nscalar") == 1
+        (tmp_path / "a.ckpt").write_bytes(contents.replace(told + b"\nscalar", module.encode() + b"\nscalar"))
+        assert_same(read(tmp_path / "a.ckpt"), WEIGHTS)
+
+    def test_nothing_of_numpys_is_called_for_them(self, tmp_path: Path) -> None:
+        class Forged:
+            """A number type whose state would set flags that NumPy trusts."""
+
+            def __reduce__(self) -> tuple[Any, ...]:
+                return np.dtype, ("O8", False, True), (3, "|", None, None, None, -1, -1, 255)
+
+        class NoNumber:
+            def __reduce__(self) -> tuple[Any, ...]:
+                return np.float64(0).__reduce__()[0], (Forged(), b"\x01" * 8)
+
+        save_zip({"state": WEIGHTS, "best": NoNumber()}, tmp_path / "a.ckpt")
+        assert_same(read(tmp_path / "a.ckpt"), WEIGHTS)
+
+    def test_one_in_the_place_of_a_tensor_is_refused(self, tmp_path: Path) -> None:
+        save_zip({"state": {**WEIGHTS, "b": np.float32(1)}}, tmp_path / "a.ckpt")
+        assert "holds scalar under 'b' where a tensor is wanted" in refusal(tmp_path / "a.ckpt")
+
+    def test_arrays_of_numpys_are_refused(self, tmp_path: Path) -> None:
+        save_zip({"state": WEIGHTS, "best": np.ones(3)}, tmp_path / "a.ckpt")
+        assert "multiarray._reconstruct' when it is read" in refusal(tmp_path / "a.ckpt")
+
+    def test_the_rest_of_the_program_is_not_affected(self, tmp_path: Path) -> None:
+        before = set(torch.serialization.get_safe_globals())
+        save_zip({"best": np.float64(9.87)}, tmp_path / "a.ckpt")
+        refusal(tmp_path / "a.ckpt")
+        assert set(torch.serialization.get_safe_globals()) == before
+        with pytest.raises(pickle.UnpicklingError, match="scalar"):
+            torch.load(tmp_path / "a.ckpt", weights_only=True)
+
+
 class Payload:
     """Calls for a command when it is unpickled in good faith."""
 
@@ -129,6 +187,13 @@ class TestTrust:
         # The payload is a live one: whoever trusts the file runs it.
         torch.load(tmp_path / "a.ckpt", weights_only=False)
         assert proof.exists()
+
+    def test_a_payload_beside_numpys_numbers_does_not_run(self, tmp_path: Path) -> None:
+        proof = tmp_path / "it ran"
+        beside = {"best": np.float64(1), "b": Payload(proof)}
+        save_zip({"state": WEIGHTS, **beside}, tmp_path / "a.ckpt")
+        assert "it asks for 'posix.system'" in refusal(tmp_path / "a.ckpt")
+        assert not proof.exists()
 
     def test_a_bare_pickle_does_not_run_either(self, tmp_path: Path) -> None:
         proof = tmp_path / "it ran"

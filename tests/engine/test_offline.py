@@ -361,7 +361,7 @@ def test_progress_rises_to_one_and_ends_there(frames: int, rate: int) -> None:
     separate(identity(window_frames=4096, hop_frames=1024), noise(2, frames), rate, progress=said.append)
     fractions = [progress.fraction for progress in said]
     assert fractions == sorted(fractions)
-    assert all(0 < fraction <= 1 for fraction in fractions)
+    assert all(0 <= fraction <= 1 for fraction in fractions)
     assert said[-1] == Progress(1.0, 0.0)
     assert len(said) >= min(3, frames // 32_768)
 
@@ -369,7 +369,8 @@ def test_progress_rises_to_one_and_ends_there(frames: int, rate: int) -> None:
 def test_progress_without_a_known_length_has_no_fraction_until_the_end() -> None:
     said: list[Progress] = []
     list(separate_blocks(identity(), [noise(2, 100)] * 3, RATE, channels=2, progress=said.append))
-    assert [math.isnan(progress.fraction) for progress in said] == [True, True, True, False]
+    assert len(said) > 3
+    assert all(math.isnan(progress.fraction) for progress in said[:-1])
     assert all(math.isnan(progress.eta_s) for progress in said[:-1])
     assert said[-1] == Progress(1.0, 0.0)
 

@@ -32,6 +32,8 @@ class ScriptedDevice:
         self.sound = sound
         self.played = np.zeros((2, 0), np.float32)
         """Everything that the stream in use has played."""
+        self.kept = self.played
+        """What a test keeps of it."""
         self.frames = 0
         self.is_alive = True
         self.clock = VirtualClock(RATE)

@@ -17,11 +17,14 @@ from engine.errors import ConfigurationError, DeviceError, DeviceLostError, Late
 from streamer import LiveSession, StemProcessor
 from streamer.audio.devices import list_devices
 from streamer.audio.stream import StreamFormat
-from streamer.live import default_ring_blocks, open_stream
+from streamer.chain import Chain
+from streamer.events import EventLog
+from streamer.live_format import default_ring_blocks, open_stream
 from streamer.mixer import Mixer
 from streamer.output_map import OutputMap
 from streamer.pump import Pump
 from streamer.testing import IdentitySeparator, ScriptedWorker
+from streamer.turnover import Turnover
 from tests.streamer.scripted_device import LOOP, RATE, STATED, ScriptedDevice, sounddevice_of
 from tests.streamer.scripted_rtmixer import rtmixer_of
 
@@ -70,15 +73,21 @@ def session_on(device: ScriptedDevice, processor: StemProcessor | None = None, *
 
 def run(session: LiveSession, device: ScriptedDevice, frames: int) -> None:
     """Let a session run until the device's clock is there."""
-    device.events[frames] = session.stop
+    device.events[frames] = lambda: end(session, device)
     with session:
         session.wait(60.0)
+
+
+def end(session: LiveSession, device: ScriptedDevice) -> None:
+    """Tell a session to stop, and keep what was played up to there: what follows is the fade of its end."""
+    device.kept = device.played.copy()
+    session.stop()
 
 
 def returned(device: ScriptedDevice, delay: int, *, begin: int = 0, end: int | None = None) -> npt.NDArray[np.bool_]:
     """Tell for each frame heard from ``begin`` to ``end`` whether it was played after ``delay`` frames."""
     assert device.sound is not None
-    played = device.played[:, begin + delay : None if end is None else end + delay]
+    played = device.kept[:, begin + delay : None if end is None else end + delay]
     heard = device.sound[:, begin : begin + played.shape[1]]
     assert played.shape[1] > RATE // 4
     same: npt.NDArray[np.bool_] = np.all(np.abs(played - heard) <= 1e-6, axis=0)
@@ -94,13 +103,14 @@ def test_the_input_comes_back_after_exactly_the_promised_frames(
     latency = session.latency
     assert latency.parts == {
         "device_input": STATED[0],
+        "clock_bridge": 0,
         "ring": ring * block,
         "processor": latency.processor.total_frames,
         "device_output": STATED[1],
     }
     delay = latency.total_frames - sum(STATED)
     assert returned(device, delay).all()
-    assert not device.played[:, :delay].any()
+    assert not device.kept[:, :delay].any()
     stats = session.stats()
     assert (stats.xruns, stats.lost_frames, stats.epochs, stats.processor.coverage) == (0, 0, 1, 1.0)
     assert stats.frames == stats.blocks * block
@@ -111,12 +121,12 @@ def test_a_muted_stem_is_taken_away(device: ScriptedDevice) -> None:
     session = session_on(device)
     with session:
         session.mixer["drums"].mute = True
-        device.events[device.frames + RATE] = session.stop
+        device.events[device.frames + RATE] = lambda: end(session, device)
         session.wait(60.0)
     assert device.sound is not None
     delay = session.latency.total_frames - sum(STATED)
-    tail = device.played[:, -RATE // 2 :]
-    begin = device.played.shape[1] - RATE // 2 - delay
+    tail = device.kept[:, -RATE // 2 :]
+    begin = device.kept.shape[1] - RATE // 2 - delay
     np.testing.assert_allclose(tail, 0.5 * device.sound[:, begin : begin + RATE // 2], atol=1e-6)
 
 
@@ -256,9 +266,18 @@ def test_moving_a_block_allocates_no_array(device: ScriptedDevice, engine: Liter
     asked = StreamFormat(LOOP, LOOP, RATE, 2, 2, block, 2)
     with processor_on(device).prepare(sample_rate=RATE, channels=2, max_block_frames=block) as processor:
         mixer = Mixer(processor.stems, channels=2, sample_rate=RATE, max_block_frames=block)
+        chain = Chain(processor, mixer, block_frames=block)
         stream = open_stream(asked, engine, clock=device)
         pump = Pump(
-            stream, processor, mixer, block_frames=block, output_channels=2, jump_frames=RATE, end=Event(), clock=device
+            stream,
+            Turnover(chain, device_channels=2, block_frames=block, fade_frames=480),
+            sample_rate=RATE,
+            block_frames=block,
+            ring_frames=2 * block,
+            jump_frames=RATE,
+            end=Event(),
+            events=EventLog(),
+            clock=device,
         )
         stream.start()
         peaks = []

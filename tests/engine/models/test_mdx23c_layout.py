@@ -176,7 +176,7 @@ def test_a_tensor_that_is_missing_or_unknown_or_misshapen_is_named(
     name = data.draw(st.sampled_from(sorted(shapes)))
     said = refusal({key: shape for key, shape in shapes.items() if key != name}, config)
     assert "checkpoint 'm'" in said
-    assert "'extra.weight' belongs to no part of the network (0 missing, 1 unknown)" in refusal(
+    assert "(1 unknown, of no part of the network: extra.weight): download it again" in refusal(
         {**shapes, "extra.weight": (1,)}, config
     )
     refusal({**shapes, name: (*shapes[name], 2)}, config)
@@ -197,15 +197,20 @@ def test_a_shape_with_another_length_is_refused_in_one_line(architecture: Archit
     refusal({**shapes, name: tuple(shape)}, config)
 
 
-def test_the_first_of_several_faults_is_named_and_all_are_counted() -> None:
+def test_tensors_that_are_missing_or_unknown_or_misshapen_are_all_counted_and_ten_are_named() -> None:
     shapes = tensor_shapes(TINY)
-    for name in ("final_conv.0.weight", "bottleneck_block.blocks.1.tdf.5.weight"):
-        del shapes[name]
-    said = refusal(shapes, config_data(TINY))
-    assert "'bottleneck_block.blocks.1.tdf.5.weight' is missing (2 missing, 0 unknown)" in said
-    shapes = {**tensor_shapes(TINY), "bottleneck_block.blocks.1.tdf.5.weight": (2, 2)}
-    said = refusal(shapes, config_data(TINY))
-    assert "tensor 'bottleneck_block.blocks.1.tdf.5.weight' has shape 2x2 where the others need 2x1" in said
+    gone = [name for name in shapes if ".tfc2." in name]
+    extra = {f"extra.{n}.weight": (1,) for n in range(11)}
+    said = refusal({name: shape for name, shape in shapes.items() if name not in gone} | extra, config_data(TINY))
+    assert f"({len(gone)} missing: {', '.join(gone[:10])} and {len(gone) - 10} more; 11 unknown, of no part" in said
+    assert "extra.9.weight and 1 more): download it again" in said
+    assert gone[10] not in said
+    assert "extra.10.weight" not in said
+    said = refusal({**shapes, "bottleneck_block.blocks.1.tdf.5.weight": (2, 2)}, config_data(TINY))
+    assert "needs (1): 'bottleneck_block.blocks.1.tdf.5.weight' is 2x2 and not 2x1; it is damaged" in said
+    said = refusal(shapes | {name: (7, *shapes[name]) for name in gone}, config_data(TINY))
+    assert f"has tensors of other shapes than the rest needs ({len(gone)}): '{gone[0]}' is 7x" in said
+    assert f" and {len(gone) - 10} more; it is damaged" in said
 
 
 def test_frequencies_that_cannot_be_halved_as_often_are_refused() -> None:

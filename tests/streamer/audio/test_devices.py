@@ -9,8 +9,10 @@ import pytest
 
 from engine.errors import DeviceError, DeviceLostError, LifecycleError
 from streamer.audio import portaudio
-from streamer.audio.devices import Device, find_device, find_pair, find_source, list_devices
+from streamer.audio.devices import Device, find_device, find_pair, find_source, list_devices, share_clock
 from streamer.audio.portaudio import close_apart, refresh, stream_closed, stream_opened
+from tests.streamer.audio.loopback.scripted_soundcard import ScriptedServer
+from tests.streamer.audio.loopback.test_pulse import install
 from tests.streamer.scripted_device import LOOP, ScriptedDevice, sounddevice_of
 
 MIC = Device(0, "Built-in Mic (hw:0,0)", "ALSA", 1, 0, 44_100)
@@ -20,7 +22,17 @@ MIXER = Device(3, "USB Mixer (hw:2,0)", "ALSA", 2, 2, 48_000)
 PULSE = Device(4, "pulse", "ALSA", 32, 32, 44_100, is_default_input=True)
 MONITOR = Device(5, "Monitor of Headphones", "PulseAudio", 2, 0, 48_000)
 JACK = Device(6, "pulse", "JACK Audio Connection Kit", 2, 2, 48_000)
+HEADSET = Device(
+    7, "Monitor of Headset", "PulseAudio", 2, 0, 48_000, backend="soundcard", key="bluez.monitor", sink="Headset"
+)
 ALL = (MIC, SPEAKERS, USB, MIXER, PULSE, MONITOR, JACK)
+
+
+@pytest.fixture(autouse=True)
+def _server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be no sound server but the scripted one of a test."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setitem(sys.modules, "soundcard", None)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +110,7 @@ def test_a_monitor_is_known_by_its_name(name: str, is_one: bool) -> None:
     [
         (ALL, "line", "source 'line' is not known: use mic"),
         (ALL, "mic:", "source 'mic:' is not known"),
-        ((MIC, SPEAKERS), "loopback", "no monitor of a sink"),
+        ((MIC, SPEAKERS), "loopback", "loopback needs the package soundcard, which is not installed"),
         ((MONITOR, Device(7, "Monitor of HDMI", "PulseAudio", 2, 0, 48_000)), "loopback", "can be any of 5 Monitor"),
     ],
 )
@@ -115,21 +127,70 @@ def test_a_source_that_cannot_be_had_is_told(devices: tuple[Device, ...], source
         ("mic:6", None, (JACK, JACK)),
         ("mic:6", "6", (JACK, JACK)),
         ("mic", "speak", (PULSE, SPEAKERS)),
+        ("mic:interface", "speak", (USB, SPEAKERS)),
+        ("loopback", None, (MONITOR, SPEAKERS)),
+        ("loopback", "6", (MONITOR, JACK)),
     ],
 )
-def test_a_pair_runs_on_one_clock(source: str, output: str | None, pair: tuple[Device, Device]) -> None:
+def test_a_pair_is_found_and_without_a_wish_on_one_clock_where_that_can_be(
+    source: str, output: str | None, pair: tuple[Device, Device]
+) -> None:
     assert find_pair(ALL, source, output) == pair
 
 
-@pytest.mark.parametrize(("source", "output"), [("mic:interface", "speak"), ("mic:6", "4"), ("loopback", "speak")])
-def test_two_clocks_are_refused(source: str, output: str) -> None:
-    with pytest.raises(DeviceError, match="run on two clocks, which is not supported: choose both from"):
-        find_pair(ALL, source, output)
+def test_without_any_output_it_is_told() -> None:
+    with pytest.raises(DeviceError, match="there is no output device: plug one in"):
+        find_pair((MONITOR,), "loopback")
 
 
-def test_without_a_fitting_output_one_has_to_be_named() -> None:
-    with pytest.raises(DeviceError, match="no output was given, and the default does not go with 5 Monitor"):
-        find_pair(ALL, "loopback")
+@pytest.mark.parametrize(
+    ("heard", "played", "is_one"),
+    [
+        (USB, USB, True),
+        (MIC, SPEAKERS, True),
+        (PULSE, SPEAKERS, True),
+        (USB, MIXER, False),
+        (USB, SPEAKERS, False),
+        (JACK, PULSE, False),
+        (MONITOR, SPEAKERS, False),
+        (HEADSET, MONITOR, False),
+        (HEADSET, HEADSET, False),
+    ],
+)
+def test_one_clock_is_one_host_api_and_one_card_through_portaudio(heard: Device, played: Device, is_one: bool) -> None:
+    assert share_clock(heard, played) is is_one
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "backend"),
+    [
+        ("loopback", "Monitor of Loudspeakers", "soundcard"),
+        ("loopback:display", "Monitor of Display", "soundcard"),
+        ("loopback:hdmi.monitor", "Monitor of Display", "soundcard"),
+        ("loopback:9", "Monitor of Display", "soundcard"),
+        ("loopback:5", "Monitor of Headphones", "portaudio"),
+        ("loopback:headphones", "Monitor of Headphones", "portaudio"),
+    ],
+)
+def test_loopback_means_the_default_sink_and_a_name_portaudios_own_monitor_first(
+    source: str, name: str, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ScriptedServer("speakers", "hdmi", "headphones")
+    server.sinks |= {"hdmi": "Display", "headphones": "Headphones"}
+    install(server, monkeypatch)
+    devices = (*ALL, Device(7, "last", "ALSA", 1, 0, 48_000))
+    found = find_source(devices, source)
+    assert (found.name, found.backend) == (name, backend)
+
+
+def test_a_loopback_that_is_not_clear_is_told_with_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(ScriptedServer("one", "two"), monkeypatch)
+    with pytest.raises(
+        DeviceError, match=r"'monitor of l' can be any of 7 Monitor of Loudspeakers \(one.monitor\).*; 8 "
+    ):
+        find_source(ALL, "loopback:monitor of l")
+    with pytest.raises(DeviceError, match=r"'three' was not found: there are 5 Monitor of Headphones .*; 7 Monitor of"):
+        find_source(ALL, "loopback:three")
 
 
 def test_portaudio_is_listed_and_refreshed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 import engine
+from engine.priority import PriorityReport
 from streamer.cli import doctor, facts
+from streamer.cli.audio_findings import AudioFacts
 from streamer.cli.findings import ModelFacts
 from tests.streamer.cli.conftest import Command
 
 TOPICS = {"python", "numpy", "libsndfile", "platform", "cpus", "import engine", "import streamer", "model spatial",
-          "formats", "disk", "cache"}  # fmt: skip
+          "formats", "disk", "cache", "python build", "cpu clock", "portaudio", "priority", "idle threads"}  # fmt: skip
 
 
 def test_every_topic_is_looked_at(command: Command) -> None:
@@ -23,6 +25,7 @@ def test_every_topic_is_looked_at(command: Command) -> None:
     result = json.loads(ended.out)
     assert {finding["topic"] for finding in result["findings"]} >= TOPICS
     assert result["versions"]["numpy"] == np.__version__
+    assert {"torch", "sounddevice", "rtmixer", "SoundCard"} <= result["versions"].keys()
     assert ended.code == (0 if result["healthy"] else 1)
 
 
@@ -35,6 +38,19 @@ def test_one_failure_makes_the_exit_code_1_and_shows_its_remedy(
     place = next(n for n, line in enumerate(ended.out.splitlines()) if line.startswith("fail  model spatial"))
     assert "the file is damaged" in ended.out.splitlines()[place]
     assert "remedy: install stemstream and onnxruntime again" in ended.out.splitlines()[place + 1]
+
+
+def test_a_machine_without_sound_is_well_for_who_separates_files(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = PriorityReport("trial", "SCHED_FIFO 4", False, "SCHED_OTHER nice 0", "refused", "ask for more")
+    monkeypatch.setattr(doctor, "audio_facts", lambda: AudioFacts(missing="PortAudio"))
+    monkeypatch.setattr(doctor, "priority_facts", lambda: refused)
+    monkeypatch.setattr(doctor, "model_facts", lambda name: ModelFacts(name, "", 0.01, 0.001, 0.002))
+    ended = command("doctor")
+    assert ended.code == 0
+    assert "remedy: run apt install libportaudio2" in ended.out
+    assert "remedy: ask for more" in ended.out
 
 
 def test_a_model_that_cannot_be_loaded_is_a_fact_and_no_crash() -> None:

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from engine.errors import ConfigurationError
+from engine.files.folders import AudioInput
 from streamer.cli.separate import check_outputs
 from tests.engine.onnx_models import describe, fails_when_loud, gains, save
 from tests.streamer.cli.conftest import RATE, Command, files_in, run_process, start_process, write_noise
@@ -107,7 +108,7 @@ def missing(path: Path) -> None:
 
 BAD = [
     (missing, "does not exist: check"),
-    (folder, "is a folder: name an audio file"),
+    (folder, "is a folder without songs: looked for files that end in .wav, .flac, .mp3"),
     (empty, "is empty (0 bytes): copy"),
     (text, "is not audio that can be read"),
     (truncated, "is truncated or damaged: header promises 22050 frames"),
@@ -241,7 +242,7 @@ def test_a_model_that_fails_on_one_file_ends_with_code_4_and_the_others_go_on(tm
         (["--stem", "other", "--two-stems", "other"], "give one of them"),
         (["--int16", "--int24"], "--int24 and --int16 were given: give one of them"),
         (["--ext", "flac", "--float32"], "--float32 does not go with --ext flac"),
-        (["--filename", "{title}.{ext}"], "allowed are {track}, {stem}, {ext}"),
+        (["--filename", "{title}.{ext}"], "allowed are {track}, {stem}, {ext}, {suffix}"),
         (["--filename", "../{stem}.{ext}"], "leaves the folder"),
         (["--filename", "{track}.{ext}"], "put {stem} into --filename"),
         (["--overlap", "0"], "overlap 0 is out of range"),
@@ -269,7 +270,7 @@ def test_two_inputs_of_one_name_are_refused_before_anything_begins(
 
 
 def test_a_template_without_the_track_takes_one_input_only() -> None:
-    files = [Path("a.wav"), Path("b.wav")]
+    files = [AudioInput(Path("a.wav")), AudioInput(Path("b.wav"))]
     with pytest.raises(ConfigurationError, match=r"put \{track\} into --filename"):
         check_outputs(files, Path("out"), "{stem}.{ext}", TINY, "wav")
     check_outputs(files[:1], Path("out"), "{stem}.{ext}", TINY, "wav")

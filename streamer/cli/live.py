@@ -1,0 +1,199 @@
+"""``stemstream live``: stems of what a microphone hears or the computer plays, while it sounds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.errors import LatencyError
+from streamer.cli.devices import devices
+from streamer.cli.interruption import Interruption
+from streamer.cli.live_desk import Desk
+from streamer.cli.live_setup import (
+    LiveChoice,
+    LiveModels,
+    apply_settings,
+    choices_for,
+    parse_gains,
+    split_arguments,
+)
+from streamer.cli.live_status import report_lines
+from streamer.cli.machine import usable_cpus
+from streamer.cli.options import Config, Debug, Json
+from streamer.cli.terminal import print_json, print_note, print_result, print_warning
+
+if TYPE_CHECKING:
+    from streamer.events import Event
+    from streamer.live import LiveSession
+    from streamer.mixer import Mixer
+
+__all__ = ["live"]
+
+_INTERRUPTED = 130
+
+
+def live(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SOURCE]", help="mic (default), mic:NAME, mic:3, loopback or loopback:NAME."),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="DEVICE", help="An output by name or number; else the default."),
+    ] = None,
+    list_devices: Annotated[bool, typer.Option("--list-devices", "-l", help="List the devices and leave.")] = False,
+    sample_rate: Annotated[
+        int | None, typer.Option("--sample-rate", "-r", metavar="HZ", help="Else the device's default.")
+    ] = None,
+    block_frames: Annotated[
+        int, typer.Option("--block-frames", "-b", metavar="N", help="Frames that are moved at once.")
+    ] = 256,
+    ring_blocks: Annotated[
+        int | None,
+        typer.Option("--ring-blocks", metavar="N", help="Blocks between capture and return; else 16 ms, 2 at least."),
+    ] = None,
+    latency_ms: Annotated[
+        str | None,
+        typer.Option("--latency-ms", metavar="MS|low|balanced|quality", help="From end to end; else balanced."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="NAME|PATH", help="Else an embedded one that goes with the latency."),
+    ] = None,
+    config: Config = None,
+    hop_ms: Annotated[
+        float | None,
+        typer.Option("--hop-ms", metavar="MS", help="Time between two windows, of models that are run on windows."),
+    ] = None,
+    mute: Annotated[list[str] | None, typer.Option("--mute", metavar="STEM", help="Begin with it muted.")] = None,
+    solo: Annotated[list[str] | None, typer.Option("--solo", metavar="STEM", help="Begin with only it heard.")] = None,
+    gain: Annotated[list[str] | None, typer.Option("--gain", metavar="STEM=DB", help="Begin with this gain.")] = None,
+    stem_outputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--stem-outputs", metavar="STEM=CH[,CH]", help="Channels of its own, from 1; `mix=1,2` keeps the mix too."
+        ),
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option("--record", metavar="DIR", help="Record the stems to DIR/take-NNN/STEM.wav.")
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option("--duration", metavar="S", min=0.0, help="Leave after so many seconds.")
+    ] = None,
+    allow_feedback: Annotated[
+        bool, typer.Option("--allow-feedback", help="Also with an input that hears the output.")
+    ] = False,
+    allow_silence: Annotated[
+        bool, typer.Option("--allow-silence", help="Also with a microphone that gives nothing but zeros.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Separate what a microphone hears or the computer plays, and play it while it comes.
+
+    Without --latency-ms the usual operating point is taken; `low` and `quality` trade latency for time to spare. Keys
+    mute, solo and turn stems while it runs; q or Ctrl-C leaves. Several stems get channels of their own by
+    --stem-outputs vocals=1,2 drums=3,4.
+    """
+    if list_devices:
+        return devices(json=json, debug=debug)
+    source, more_outputs = split_arguments(arguments or [])
+    gains, choices = parse_gains(gain or []), choices_for(latency_ms, model)
+    from streamer.live import LiveSession
+
+    models = LiveModels(config, hop_ms)
+    with ExitStack() as stack, _quiet_log():
+        stack.callback(models.release)
+
+        def configure(mixer: Mixer) -> None:
+            apply_settings(mixer, mute=mute or [], solo=solo or [], gains=gains)
+
+        def begin(choice: LiveChoice) -> LiveSession:
+            session = LiveSession(
+                models.processor(choice),
+                source=source,
+                output=output,
+                sample_rate=sample_rate,
+                block_frames=block_frames,
+                latency_s=choice.latency_s,
+                ring_blocks=ring_blocks,
+                outputs=[*(stem_outputs or []), *more_outputs] or None,
+                record=record,
+                allow_feedback=allow_feedback,
+                priority=usable_cpus() > 1,
+                device_latency=choice.device_latency,
+                configure=configure,
+            )
+            return stack.enter_context(session)
+
+        session, choice = _first_that_fits(choices, begin)
+        _tell_start(session)
+        desk = Desk(session, choice, models)
+        code = 0
+        try:
+            with Interruption() as interruption:
+                desk.run(interruption.check, duration, needs_sound=_is_microphone(source) and not allow_silence)
+        except KeyboardInterrupt:
+            code = _INTERRUPTED
+        session.close()
+        desk.tell_events()
+        _tell_end(session, desk.events, choice, json=json)
+    return code
+
+
+def _first_that_fits(
+    choices: Sequence[LiveChoice], begin: Callable[[LiveChoice], LiveSession]
+) -> tuple[LiveSession, LiveChoice]:
+    """Begin with the first choice whose latency works; raises what the last one does."""
+    for choice in choices[:-1]:
+        with suppress(LatencyError):
+            return begin(choice), choice
+    return begin(choices[-1]), choices[-1]
+
+
+def _is_microphone(source: str) -> bool:
+    return not source.startswith("loopback")
+
+
+def _tell_start(session: LiveSession) -> None:
+    print_note(f"from {session.input} to {session.output}")
+    print_note(f"latency {session.latency}")
+    if session.warning is not None:
+        print_warning(session.warning)
+
+
+def _tell_end(session: LiveSession, events: Sequence[Event], choice: LiveChoice, *, json: bool) -> None:
+    stats = session.stats()
+    for report in stats.priorities:
+        if not report.granted:
+            print_note(f"without real-time priority for the {report}")
+    if json:
+        print_json(
+            {
+                "input": session.input.as_dict(),
+                "output": session.output.as_dict(),
+                "operating_point": choice.name,
+                **stats.as_dict(),
+                "events": [event.as_dict() for event in events],
+            }
+        )
+        return
+    for line in report_lines(stats):
+        print_result(line)
+
+
+@contextmanager
+def _quiet_log() -> Iterator[None]:
+    """Keep the session from logging what is printed as an event."""
+    logger = logging.getLogger("stemstream.live")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

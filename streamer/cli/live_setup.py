@@ -1,0 +1,195 @@
+"""From the options of ``stemstream live`` to a model, its operating point and a mixer's settings."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from engine.errors import ConfigurationError
+from streamer.cli.machine import usable_cpus
+
+if TYPE_CHECKING:
+    from engine.separator import Separator
+    from streamer.mixer import Mixer
+    from streamer.processor import StemProcessor
+
+__all__ = [
+    "OPERATING_POINTS",
+    "LiveChoice",
+    "LiveModels",
+    "apply_settings",
+    "choices_for",
+    "parse_gains",
+    "split_arguments",
+]
+
+_OUTPUTS = re.compile(r"[^:=]+=[0-9]+(,[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class LiveChoice:
+    """A model and what it is asked for.
+
+    Attributes
+    ----------
+    name : str
+        For the user: an operating point, or the latency.
+    model : str
+        Name or path.
+    latency_s : float or None
+        From end to end; None for what the model asks for.
+    device_latency : {"low", "high"}
+    """
+
+    name: str
+    model: str
+    latency_s: float | None = None
+    device_latency: Literal["low", "high"] = "low"
+
+
+OPERATING_POINTS = ("low", "balanced", "quality")
+"""Least latency; the usual; most time for the model and deep buffers, for machines with other work."""
+_QUALITY_S = 0.150
+"""From end to end. Beyond it a musician no longer plays along, and a listener does not mind."""
+
+
+def _points(name: str, model: str | None) -> tuple[LiveChoice, ...]:
+    if name == "low":
+        return (LiveChoice(name, model or "spatial-low"),)
+    usual = LiveChoice(name, model or "spatial")
+    if name == "balanced":
+        return (usual,)
+    deep = replace(usual, device_latency="high")
+    # Devices or a model that take more than that by themselves get what they take.
+    return (replace(deep, latency_s=_QUALITY_S), deep)
+
+
+def choices_for(latency: str | None, model: str | None) -> tuple[LiveChoice, ...]:
+    """Give what to try, the best first.
+
+    Parameters
+    ----------
+    latency : str or None
+        Milliseconds from end to end, or a name of ``OPERATING_POINTS``; None for the usual.
+    model : str or None
+        Name or path; None lets the latency choose among the embedded ones.
+
+    Raises
+    ------
+    ConfigurationError
+        If the latency is neither.
+    """
+    if latency is None or latency in OPERATING_POINTS:
+        return _points(latency or "balanced", model)
+    try:
+        milliseconds = float(latency)
+    except ValueError:
+        milliseconds = math.nan
+    if not 0 < milliseconds <= 60_000:
+        raise ConfigurationError(
+            f"--latency-ms {latency!r} is no latency: give milliseconds from end to end, up to 60000, or "
+            f"{', '.join(OPERATING_POINTS)}"
+        )
+    models = ("spatial", "spatial-low") if model is None else (model,)
+    return tuple(LiveChoice(f"{milliseconds:g} ms", name, milliseconds / 1000) for name in models)
+
+
+class LiveModels:
+    """Makes processors of models, each of which is loaded once.
+
+    Parameters
+    ----------
+    config : Path, optional
+        Of a checkpoint.
+    hop_ms : float, optional
+        Time between two windows, of models that are run on windows.
+    """
+
+    def __init__(self, config: Path | None, hop_ms: float | None) -> None:
+        self._config = config
+        self._hop_ms = hop_ms
+        self._loaded: dict[str, Separator] = {}
+
+    def processor(self, choice: LiveChoice) -> StemProcessor:
+        """Make a processor that asks for real-time priority where there is a second core for everything else.
+
+        Raises
+        ------
+        ModelError
+            If the model cannot be loaded.
+        ConfigurationError
+            If it takes no hop of this length.
+        """
+        from engine.plan import live_plan
+        from engine.registry import load_separator
+        from streamer.processor import StemProcessor
+
+        if choice.model not in self._loaded:
+            self._loaded[choice.model] = load_separator(choice.model, config=self._config)
+        separator = self._loaded[choice.model]
+        plan = None
+        if self._hop_ms is not None:
+            hop_frames = max(1, round(self._hop_ms * separator.spec.sample_rate / 1000))
+            plan = live_plan(separator.spec, hop_frames=hop_frames)
+        return StemProcessor(separator, realtime=True, priority=usable_cpus() > 1, plan=plan)
+
+    def release(self) -> None:
+        """Free the models; no processor may use them any more."""
+        for separator in self._loaded.values():
+            separator.release()
+        self._loaded.clear()
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Tell the source from outputs of stems that were written without their option again.
+
+    Returns
+    -------
+    source : str
+        ``mic`` where none was given.
+    outputs : list of str
+
+    Raises
+    ------
+    ConfigurationError
+        If more than one source is given.
+    """
+    outputs = [each for each in arguments if _OUTPUTS.fullmatch(each)]
+    sources = [each for each in arguments if not _OUTPUTS.fullmatch(each)]
+    if len(sources) > 1:
+        raise ConfigurationError(f"sources {', '.join(sources)} were given: give one")
+    return (sources[0] if sources else "mic"), outputs
+
+
+def parse_gains(gains: Sequence[str]) -> dict[str, float]:
+    """Read ``STEM=DB``, one or several.
+
+    Raises
+    ------
+    ConfigurationError
+        If one has another form.
+    """
+    found: dict[str, float] = {}
+    for gain in gains:
+        stem, equals, value = gain.rpartition("=")
+        try:
+            found[stem] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals or not stem or math.isnan(found[stem]):
+            raise ConfigurationError(f"--gain {gain!r} is not STEM=DB: write for instance bass=-6")
+    return found
+
+
+def apply_settings(mixer: Mixer, *, mute: Sequence[str], solo: Sequence[str], gains: dict[str, float]) -> None:
+    """Set a mixer before the first block is heard; ConfigurationError if a stem or a gain is not allowed."""
+    for stem in mute:
+        mixer[stem].mute = True
+    for stem in solo:
+        mixer[stem].solo = True
+    for stem, gain_db in gains.items():
+        mixer[stem].gain_db = gain_db
