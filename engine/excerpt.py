@@ -57,7 +57,7 @@ def parse_time(text: str, name: str) -> float:
     except ValueError:
         values = [math.nan]
     is_clock = len(parts) <= 3 and all(0 <= value < 60 for value in values[1:])
-    total = sum(value * 60**place for place, value in enumerate(reversed(values)))
+    total: float = sum(value * 60.0**place for place, value in enumerate(reversed(values)))
     if not is_clock or not math.isfinite(total) or values[0] < 0:
         raise ConfigurationError(f"{name} {text!r} is no time: give seconds such as 90.5, or minutes such as 1:30.5")
     return total

@@ -91,7 +91,12 @@ class OfflineModel(Separator):
         self.silent_stems.clear()
         self.source.release()
 
-    def chosen(self, stems: F32, mixture: F32, out: F32) -> None:
+    @property
+    def gives_what_it_runs(self) -> bool:
+        """Whether the stems that are added up are those that are wanted, in their order."""
+        return self.rows == tuple(range(len(self.spec.stems)))
+
+    def choose(self, stems: F32, mixture: F32, out: F32) -> None:
         """Put the stems that are wanted into ``out``, made of all that were added up and of the input."""
         for row, place in zip(out, self.rows, strict=True):
             if place == _SUBTRACTED:

@@ -333,7 +333,9 @@ class LiveSession:
         self._last = self.stats()
 
     def _reopen(self) -> AudioStream:
-        stream, self.input, self.output = reopen_stream(self._wishes, self._asked, clock=self._clock)
+        stream, self.input, self.output = reopen_stream(
+            self._wishes, self._asked, allow_feedback=self._allows_feedback, clock=self._clock
+        )
         return stream
 
     def _run(self, pump: Pump) -> None:

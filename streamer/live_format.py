@@ -10,6 +10,7 @@ from typing import Literal
 from engine.errors import ConfigurationError, DeviceError, LifecycleError
 from streamer.audio.callback_stream import CallbackStream
 from streamer.audio.devices import Device, find_pair, list_devices, share_clock
+from streamer.audio.feedback import check_feedback
 from streamer.audio.portaudio import mixer_library
 from streamer.audio.rtmixer_stream import RtmixerStream
 from streamer.audio.stream import AudioStream, StreamFormat
@@ -24,7 +25,8 @@ Engine = Literal["auto", "rtmixer", "callback"]
 _RING_S = 0.016
 """Longer than a thread that runs Python keeps the interpreter, and than a busy system mostly keeps a thread waiting."""
 _MAX_RING_S = 1.0
-_MANY_CHANNELS = 4096
+_MANY_CHANNELS = 10**9
+"""More than text can ask for."""
 _CLOSE_S = 2.0
 
 
@@ -102,14 +104,23 @@ def _settle_outputs(wish: OutputMap | str | Iterable[str] | None, played: Device
         return OutputMap.of_mix(min(2, most))
     if isinstance(wish, OutputMap):
         return wish
-    asked = OutputMap.parse(wish, stems=stems, device_channels=_MANY_CHANNELS)
-    highest = max(number for numbers in (asked.mix, *asked.stems.values()) for number in numbers)
-    if highest > most:
+    wanted = [wish] if isinstance(wish, str) else list(wish)
+    try:
+        asked = OutputMap.parse(wanted, stems=stems, device_channels=most)
+    except ConfigurationError as refusal:
+        try:
+            highest = _highest(OutputMap.parse(wanted, stems=stems, device_channels=_MANY_CHANNELS))
+        except ConfigurationError:
+            raise refusal from None
         raise DeviceError(
             f"output device {played.name!r} has {most} channel(s), and channel {highest} was asked for: "
             "choose another device, or other channels"
-        )
-    return OutputMap(highest, asked.mix, asked.stems)
+        ) from refusal
+    return OutputMap(_highest(asked), asked.mix, asked.stems)
+
+
+def _highest(outputs: OutputMap) -> int:
+    return max(number for numbers in (outputs.mix, *outputs.stems.values()) for number in numbers)
 
 
 def default_ring_blocks(sample_rate: int, block_frames: int) -> int:
@@ -141,14 +152,14 @@ def open_stream(asked: StreamFormat, engine: Engine = "auto", *, clock: Clock | 
 
 
 def reopen_stream(
-    wishes: LiveWishes, asked: StreamFormat, *, clock: Clock | None = None
+    wishes: LiveWishes, asked: StreamFormat, *, allow_feedback: bool, clock: Clock | None = None
 ) -> tuple[AudioStream, Device, Device]:
     """Look for the devices of a stream that was lost, and open and start another one on them.
 
     Raises
     ------
     DeviceError
-        If they are not there, or refuse.
+        If they are not there, refuse, or would feed back.
     """
     try:
         devices = list_devices(refreshes=True)
@@ -156,6 +167,8 @@ def reopen_stream(
         # Another session holds PortAudio; what it lists is all there is to choose from.
         devices = list_devices()
     heard, played = find_pair(devices, wishes.source, wishes.output)
+    # Where headphones went away, another default can be what the input hears.
+    check_feedback(heard, played, allowed=allow_feedback)
     stream = open_stream(replace(asked, input=heard, output=played), wishes.engine, clock=clock)
     try:
         stream.start()

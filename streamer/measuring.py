@@ -215,7 +215,7 @@ def _measured(
 ) -> RoundTrip:
     """Prepare a processor for a stream, send the probes, and let go of it."""
     device_frames, source = promised
-    bridge_frames = int(getattr(stream, "bridge_frames", 0))
+    bridge_frames = _bridge_frames(stream)
     chain = prepare_chain(
         processor,
         asked,
@@ -226,7 +226,7 @@ def _measured(
     ).chain
     try:
         stated = stream.latency
-        return run_probes(
+        trip = run_probes(
             stream,
             chain,
             signal,
@@ -245,6 +245,12 @@ def _measured(
         )
     finally:
         chain.release()
+    # How far two clocks have to be apart is settled when both run.
+    return replace(trip, promise=replace(trip.promise, clock_bridge_frames=_bridge_frames(stream)))
+
+
+def _bridge_frames(stream: AudioStream) -> int:
+    return int(getattr(stream, "bridge_frames", 0))
 
 
 def _doubt(trip: RoundTrip) -> str:

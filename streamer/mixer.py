@@ -99,7 +99,7 @@ class Mixer:
         self._scaled = tuple(np.zeros((channels, longest), np.float32))
         self._mix = tuple(np.zeros((channels, longest), np.float32))
         self._meters = Meters(stems, channels, longest)
-        self._bypass = _Bypass() if controls is None else controls._bypass
+        self._bypass: _Bypass = _Bypass() if controls is None else controls._bypass
         self._has_begun = False
 
     @property

@@ -187,8 +187,9 @@ class Pump:
             while done < length and self.stream.wait(patience_s):
                 mixed = self._turnover.process(self.stream.read())
                 n = min(self._block_frames, length - done)
-                mixed[:, :n] *= self._fade[done : done + n]
-                mixed[:, n:] = 0.0
+                for row in mixed:
+                    row[:n] *= self._fade[done : done + n]
+                    row[n:] = 0.0
                 self._write(mixed)
                 done += n
         except DeviceLostError:

@@ -12,12 +12,14 @@ from streamer.audio.stamps import MeasuredLatency
 from streamer.latency import LatencyReport
 from streamer.stats import ProcessorStats
 
-__all__ = ["DeviceSource", "PartRow", "Promise", "RoundTrip", "Statistics", "Trip", "Xrun"]
+__all__ = ["PARTS", "DeviceSource", "PartRow", "Promise", "RoundTrip", "Statistics", "Trip", "Xrun"]
 
 DeviceSource = Literal["measured before", "stated by driver", "simulated"]
 """Where the promise of the device's part comes from."""
 
+_NAMES = {"bridge": "rate bridge", "lookahead": "look-ahead"}
 PARTS = ("bridge", "delivery", "lookahead", "dispatch", "compute", "guard")
+"""Of a processor's latency, in the order of the way."""
 
 
 @dataclass(frozen=True)
@@ -236,10 +238,7 @@ class RoundTrip:
             PartRow("device out", 1, promise.stated_output_frames, None, _stated(promise)),
             *self._ring_rows(),
             PartRow("processor", 0, promise.processor.total_frames, self.processor),
-            *(
-                PartRow(part.replace("lookahead", "look-ahead"), 1, parts[part], None, within * (part == "compute"))
-                for part in PARTS
-            ),
+            *(PartRow(_NAMES.get(part, part), 1, parts[part], None, within * (part == "compute")) for part in PARTS),
             PartRow("total", 0, promise.total_frames, self.total),
         )
 
@@ -248,7 +247,7 @@ class RoundTrip:
         if not promise.clock_bridge_frames:
             return (PartRow("ring", 0, promise.ring_frames, measured),)
         return (
-            PartRow("moving", 0, promise.moving_frames, measured),
+            PartRow("ring, clocks", 0, promise.moving_frames, measured),
             PartRow("clock bridge", 1, promise.clock_bridge_frames),
             PartRow("ring", 1, promise.ring_frames),
         )

@@ -52,7 +52,7 @@ class Turnover:
         self._keeping = threading.RLock()
         self._line: F32 = (np.arange(1, fade_frames + 1) / fade_frames).astype(np.float32)
         self._mixed = np.zeros((device_channels, block_frames), np.float32)
-        self._share = np.zeros((device_channels, block_frames), np.float32)
+        self._share = np.zeros(block_frames, np.float32)
         self._weights = np.ones(block_frames, np.float32)
         self._heard_frames = 0
         self._is_done = threading.Event()
@@ -107,16 +107,18 @@ class Turnover:
             yield self.chain
 
     def release(self) -> None:
-        """Let go of every chain, also of what a change left that was interrupted, once ``process`` is called no more."""
+        """Let go of every chain, also where a change was interrupted, once nobody calls ``process`` any more."""
         self._release(but=None)
 
     def _release(self, but: Chain | None) -> None:
-        for chain in [each for each in self._held if each is not but]:
+        with self._keeping:
+            unheard = [chain for chain in self._held if chain is not but]
+            self._held = [chain for chain in self._held if chain is but]
+        for chain in unheard:
             # The disk may be slow, and nobody who only looks on has to wait for it.
             chain.finish_recording()
             with self._keeping:
                 chain.release()
-            self._held.remove(chain)
 
     def process(self, block: F32) -> F32:
         """Take a block, shape (channels, block), and give one, (device channels, block), valid until the next call."""
@@ -136,10 +138,13 @@ class Turnover:
         weights[:first] = 0.0
         np.copyto(weights[first : first + faded], self._line[passed : passed + faded])
         weights[first + faded :] = 1.0
-        np.multiply(new, weights, out=self._mixed)
+        # Row by row: NumPy allocates buffers to multiply by a shorter shape.
+        for row, out in zip(new, self._mixed, strict=True):
+            np.multiply(row, weights, out=out)
         np.subtract(1.0, weights, out=weights)
-        np.multiply(old, weights, out=self._share)
-        np.add(self._mixed, self._share, out=self._mixed)
+        for row, out in zip(old, self._mixed, strict=True):
+            np.multiply(row, weights, out=self._share)
+            np.add(out, self._share, out=out)
         if begin + frames >= length:
             self.finish()
         return self._mixed

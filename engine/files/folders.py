@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.errors import AudioFileError
 from engine.files.provenance import is_marked
 
-__all__ = ["AUDIO_SUFFIXES", "AudioInput", "EmptyFolder", "find_audio", "natural_key"]
+__all__ = ["AUDIO_SUFFIXES", "AudioInput", "FailedFolder", "find_audio", "natural_key"]
 
 AUDIO_SUFFIXES = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc"),
@@ -36,8 +36,8 @@ class AudioInput:
 
 
 @dataclass(frozen=True)
-class EmptyFolder:
-    """A folder that was named and has no song in it.
+class FailedFolder:
+    """A folder that was named and has no song in it, or one that cannot be read.
 
     Attributes
     ----------
@@ -51,8 +51,8 @@ class EmptyFolder:
 
 def find_audio(
     paths: Sequence[Path], *, recursive: bool, out: Path
-) -> tuple[tuple[AudioInput, ...], tuple[EmptyFolder, ...]]:
-    """Give every file to separate once, and the folders that gave none.
+) -> tuple[tuple[AudioInput, ...], tuple[FailedFolder, ...]]:
+    """Give every file to separate once, and the folders that gave none or cannot be read.
 
     Files that are named come as they are. Of a folder come those with one of the suffixes, in the order in
     which people count (2 before 10), without hidden ones. Links to folders are not followed. Where the output folder
@@ -71,20 +71,22 @@ def find_audio(
     Returns
     -------
     inputs : tuple of AudioInput
-    empty : tuple of EmptyFolder
+    failed : tuple of FailedFolder
     """
     found: dict[str, AudioInput] = {}
-    empty: list[EmptyFolder] = []
+    failed: list[FailedFolder] = []
     for path in paths:
         if not path.is_dir():
             found.setdefault(os.path.realpath(path), AudioInput(path))
             continue
-        songs = list(_songs(path, recursive=recursive, out=out))
-        if not songs:
-            empty.append(EmptyFolder(path, _nothing_in(path, recursive=recursive)))
+        unread: list[FailedFolder] = []
+        songs = list(_songs(path, unread, recursive=recursive, out=out))
+        if not songs and not unread:
+            unread.append(FailedFolder(path, _nothing_in(path, recursive=recursive)))
+        failed += unread
         for song in songs:
             found.setdefault(os.path.realpath(song.path), song)
-    return tuple(found.values()), tuple(empty)
+    return tuple(found.values()), tuple(failed)
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -93,10 +95,10 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces if piece)
 
 
-def _songs(folder: Path, *, recursive: bool, out: Path) -> Iterator[AudioInput]:
+def _songs(folder: Path, unread: list[FailedFolder], *, recursive: bool, out: Path) -> Iterator[AudioInput]:
     home, target = os.path.realpath(folder), os.path.realpath(out)
     holds_stems = target == home or target.startswith(os.path.join(home, ""))
-    for place, names, files in os.walk(folder, onerror=_refuse):
+    for place, names, files in os.walk(folder, onerror=lambda error: unread.append(_unreadable(error))):
         subfolders = Path(place).relative_to(folder).parts
         names[:] = sorted(
             (
@@ -118,9 +120,10 @@ def _songs(folder: Path, *, recursive: bool, out: Path) -> Iterator[AudioInput]:
             yield AudioInput(path, subfolders)
 
 
-def _refuse(error: OSError) -> None:
-    name = repr(error.filename)
-    raise AudioFileError(f"folder {name} cannot be read ({error.strerror}): change its permissions, or leave it out")
+def _unreadable(error: OSError) -> FailedFolder:
+    path = Path(error.filename)
+    reason = f"folder {str(path)!r} cannot be read ({error.strerror}): change its permissions, or leave it out"
+    return FailedFolder(path, AudioFileError(reason))
 
 
 def _nothing_in(folder: Path, *, recursive: bool) -> AudioFileError:

@@ -17,7 +17,8 @@ _MARK = "stemstream: "
 
 def mark(stem: str, made_by: str) -> str:
     """Give the comment for a stem's file: the stem, the model and all settings that the sound depends on."""
-    return f"{_MARK}{stem} by {made_by}"
+    # Names of files need not be text, and tags must be.
+    return f"{_MARK}{stem} by {made_by}".encode(errors="backslashreplace").decode()
 
 
 def is_marked(path: Path) -> bool:

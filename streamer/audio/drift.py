@@ -14,7 +14,7 @@ from streamer.audio.device_clock import DeviceClock
 __all__ = ["MAX_DRIFT", "DriftController", "DriftStats"]
 
 MAX_DRIFT = 0.005
-"""Largest deviation of a device from its nominal rate that is followed, as a share of it; crystals stay below 0.0005."""
+"""Largest deviation of a device from its nominal rate that is followed, as a share; crystals stay below 0.0005."""
 _MAX_BEND = 400e-6
 """Largest bend of the pitch while the place is corrected: 0.7 cents."""
 _CORRECTION_S = 1.0
@@ -100,12 +100,6 @@ class DriftController:
     def place_of(self, output_frame: float) -> float:
         """Give the place in the input, in its frames, that belongs to a frame of the output."""
         return self.input.frames_at(self.output.moment_of(output_frame) - self.delay_s)
-
-    def spread_s(self, now_s: float, captured: int, played: int) -> float:
-        """Give how far the input's count lies behind its line now, and the output's ahead of its own, together."""
-        behind = (self.input.frames_at(now_s) - captured) / self.input.rate
-        ahead = (played - self.output.frames_at(now_s)) / self.output.rate
-        return max(0.0, behind) + max(0.0, ahead)
 
     def has_left(self, place: float, output_frame: float) -> bool:
         """Tell whether a reader is so far off that it has to take up its place anew, and count that."""

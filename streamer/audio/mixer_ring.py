@@ -85,4 +85,3 @@ class MixerRing:
             (slice(begin, self.capacity), slice(0, first)),
             (slice(0, frames - first), slice(first, frames)),
         )
-

@@ -116,9 +116,7 @@ def _refusal(ways: Sequence[OneWay], error: Exception) -> DeviceError:
     names = " and ".join(dict.fromkeys(f"{way.device.name!r}" for way in ways))
     if code == _RATE:
         taken = ", ".join(map(str, _rates_of(ways))) or "none that was tried"
-        return DeviceError(
-            f"{names} refused {ways[0].sample_rate} Hz: rates taken are {taken}; use one as sample_rate"
-        )
+        return DeviceError(f"{names} refused {ways[0].sample_rate} Hz: rates taken are {taken}; use one as sample_rate")
     if code == _CHANNELS:
         wanted = " and ".join(f"{way.channels} {_SHORT[way.direction]}" for way in ways)
         stated = " and ".join(f"{way.device.max_channels(way.direction)} {_SHORT[way.direction]}" for way in ways)

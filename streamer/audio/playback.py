@@ -60,6 +60,10 @@ class Playback(ABC):
                 stream_closed()
         return not self._has_hung
 
+    def keep_silent(self) -> None:
+        """Add silence ahead of the device where no blocks are written; several times a second."""
+        self._extend(self.played + self._lead)
+
     def write(self, start: int, block: F32) -> int:
         """Put a block, shape (channels, n), where frame ``start`` is played.
 

@@ -27,7 +27,7 @@ class StreamFormat:
     Attributes
     ----------
     input, output : Device
-        On one clock, as ``find_pair`` sees to it.
+        On one clock or two, as ``share_clock`` tells.
     sample_rate : int
         In Hz.
     input_channels, output_channels : int

@@ -8,6 +8,7 @@ drift apart, so the input is read a little faster or slower than it comes, as `D
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Literal
 
@@ -18,22 +19,27 @@ from streamer.audio.capture import Capture
 from streamer.audio.clock_bridge import ClockBridge
 from streamer.audio.drift import DriftController, DriftStats
 from streamer.audio.opening import OneWay
+from streamer.audio.period_gauge import PeriodGauge
 from streamer.audio.playback import CallbackPlayback, Playback, RtmixerPlayback
 from streamer.audio.portaudio import mixer_library
 from streamer.audio.portaudio_capture import CallbackCapture, RtmixerCapture
+from streamer.audio.standstill import BEGIN_S, Standstill
 from streamer.audio.stream import F32, DeviceLatency, StreamCounters, StreamFormat
 from streamer.file_session import Clock, WallClock
 
 __all__ = ["TwoClockStream", "open_two_clock_stream"]
 
+_CLOSE_S = 2.0
 _MARGIN_S = 0.003
 """Time by which a callback of the input may be later than usual, and the two lines wrong, until silence is heard."""
-_CLOSE_S = 2.0
 _SETTLE_S = 0.2
 """Devices fill their buffers when they start; what they count meanwhile tells nothing of their clocks."""
 _ALIGN_S = 0.3
 """Time for which both devices are looked at before the first block, so that it is in its place to a tenth of the
 promise."""
+
+_UNSEEN_S = 1.0
+"""Devices that were not looked at for longer are looked at anew, since no line is good for ever."""
 
 
 class TwoClockStream:
@@ -91,8 +97,8 @@ class TwoClockStream:
         self._taken = 0
         self._is_placed, self._is_starved, self._is_late = False, False, False
         self._rendered_frame, self._margin_frames = 0, 0
-        self._input_pulse = _Pulse(asked.input.name, lost_after_s)
-        self._output_pulse = _Pulse(asked.output.name, lost_after_s)
+        self._input_still = Standstill(asked.input.name, lost_after_s)
+        self._output_still = Standstill(asked.output.name, lost_after_s)
         self._bridge_frames = self._frames_of(asked.block_frames / asked.sample_rate + self._least_delay_s)
 
     @property
@@ -148,17 +154,17 @@ class TwoClockStream:
         self._playback.start()
         try:
             self._look_for(_SETTLE_S)
-            shown_s = self._align()
+            spread_s = self._align().spread_s
         except DeviceLostError as error:
             # It was never there, so it may yet come.
             raise DeviceError(str(error)) from error
-        self._bridge_frames = max(self._bridge_frames, self._frames_of(shown_s + self._least_delay_s))
+        self._bridge_frames = max(self._bridge_frames, self._frames_of(spread_s + self._least_delay_s))
         self._drift.delay_s = self._bridge_frames / self._asked.sample_rate
 
     def catch_up(self, limit_frames: int) -> int:
         """Throw away what waits beyond the limit; keeps the newest block."""
         waiting = self._playback.played - self._taken
-        if self._playback.reattach():
+        if self._playback.reattach() or waiting > max(limit_frames, _UNSEEN_S * self._asked.sample_rate):
             self._align()
             return self._count_overflow(max(waiting, self._asked.block_frames))
         if waiting <= limit_frames:
@@ -221,8 +227,8 @@ class TwoClockStream:
             raise error
         captured, played, now = self._capture.written, self._playback.played, self._clock.now()
         self._drift.look(now, captured, played)
-        self._input_pulse.feel(captured, now)
-        self._output_pulse.feel(played, now)
+        self._input_still.look(captured, now)
+        self._output_still.look(played, now)
         return now, played
 
     def _sleep(self) -> None:
@@ -236,26 +242,28 @@ class TwoClockStream:
             now, played = self._look()
             if not played or not self._capture.written:
                 begin = now
+            self._playback.keep_silent()
             self._sleep()
 
-    def _align(self) -> float:
-        """Find out how the two counts lie beside each other.
-
-        Returns
-        -------
-        float
-            Seconds by which the input's count fell behind its line, and the output's ran ahead of its own.
-        """
+    def _align(self) -> PeriodGauge:
+        """Find out how the two counts lie beside each other, and in what pieces they move."""
         self._drift.realign()
-        late_s = 0.0
+        gauge = PeriodGauge(self._drift)
+        ends = self._clock.now() + BEGIN_S
         while self._drift.age_s < _ALIGN_S:
             now, played = self._look()
+            if now > ends:
+                raise DeviceLostError(
+                    f"the devices {self._asked.input.name!r} and {self._asked.output.name!r} come too unevenly to be "
+                    "brought together: use longer blocks or a larger device_latency"
+                )
             if self._drift.age_s > _ALIGN_S / 3:
-                late_s = max(late_s, self._drift.spread_s(now, self._capture.written, played))
+                gauge.look(now, self._capture.written, played)
+            self._playback.keep_silent()
             self._sleep()
         self._taken = self._playback.played
         self._is_placed = False
-        return late_s
+        return gauge
 
     def _take_place(self) -> None:
         """Go to the place in the input that belongs to the next block, where reading on does not lead there."""
@@ -284,23 +292,6 @@ class TwoClockStream:
         return frames
 
 
-class _Pulse:
-    """Whether a device's count still moves."""
-
-    def __init__(self, name: str, lost_after_s: float) -> None:
-        self._name, self._lost_after_s = name, lost_after_s
-        self._count, self._moved_at = -1, 0.0
-
-    def feel(self, count: int, now: float) -> None:
-        if count != self._count:
-            self._count, self._moved_at = count, now
-        elif now - self._moved_at > self._lost_after_s:
-            raise DeviceLostError(
-                f"the device {self._name!r} has stood still for {self._lost_after_s:g} s: "
-                "check that it is plugged in and that its sound server runs"
-            )
-
-
 def open_two_clock_stream(
     asked: StreamFormat,
     capture: Capture | None = None,
@@ -314,6 +305,7 @@ def open_two_clock_stream(
     ----------
     asked : StreamFormat
     capture : Capture, optional
+        Not started; closed with the stream, and where that cannot be opened.
         Left out: the input that is asked for, at the session's rate or, where it refuses that, at its own.
     engine : {"auto", "rtmixer", "callback"}
         As for ``open_stream``.
@@ -333,28 +325,29 @@ def open_two_clock_stream(
         if engine == "rtmixer":
             raise
         is_c = False
-    if capture is None:
-        capture = _opened_input(asked, RtmixerCapture if is_c else CallbackCapture)
-    try:
+    with ExitStack() as opened:
+        if capture is None:
+            capture = _opened_input(asked, RtmixerCapture if is_c else CallbackCapture)
+        opened.callback(capture.close, _CLOSE_S)
         way = OneWay(
             "output", asked.output, asked.sample_rate, asked.output_channels, asked.block_frames, asked.device_latency
         )
         playback = RtmixerPlayback(way, asked.ring_frames) if is_c else CallbackPlayback(way, asked.ring_frames)
-        return TwoClockStream(asked, capture, playback, clock=clock)
-    except BaseException:
-        capture.close(_CLOSE_S)
-        raise
+        opened.callback(playback.close, _CLOSE_S)
+        stream = TwoClockStream(asked, capture, playback, clock=clock)
+        opened.pop_all()
+    return stream
 
 
 def _opened_input(asked: StreamFormat, kind: type[RtmixerCapture] | type[CallbackCapture]) -> Capture:
     device = asked.input
-    way = OneWay(
-        "input", device, asked.sample_rate, asked.input_channels, asked.block_frames, asked.device_latency
-    )
+    way = OneWay("input", device, asked.sample_rate, asked.input_channels, asked.block_frames, asked.device_latency)
     try:
         return kind(way)
     except DeviceError:
         own = device.default_sample_rate
         if own == asked.sample_rate:
             raise
-        return kind(replace(way, sample_rate=own, block_frames=max(1, round(asked.block_frames * own / asked.sample_rate))))
+        return kind(
+            replace(way, sample_rate=own, block_frames=max(1, round(asked.block_frames * own / asked.sample_rate)))
+        )

@@ -216,7 +216,7 @@ def check_cache(folder: str, error: str) -> Finding:
     """Judge the folder for what stemstream keeps between runs."""
     if error:
         return Finding(
-            "cache", "warn", f"{folder} cannot be written ({error})", "correct its permissions, or set XDG_CACHE_HOME"
+            "cache", "warn", f"{folder} cannot be written ({error})", "correct its permissions, or set STEMSTREAM_CACHE"
         )
     return Finding("cache", "ok", f"{folder} can be written")
 

@@ -7,6 +7,7 @@ import select
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -23,6 +24,8 @@ _ESCAPES = {
     "\x1bOD": "left",
     " ": "space",
 }
+_BEGUN = ("\x1b[", "\x1bO", "\x1b")
+"""What the rest of an arrow may follow, over a slow connection."""
 _WINDOWS_ARROWS = {"H": "up", "P": "down", "M": "right", "K": "left"}
 _READ_BYTES = 1024
 
@@ -37,6 +40,7 @@ class Keyboard:
         self._descriptor = -1
         self._settings: Any = None
         self._continued: Any = None
+        self._begun = ""
 
     @property
     def is_there(self) -> bool:
@@ -70,7 +74,9 @@ class Keyboard:
 
         if self._continued is not None:
             signal.signal(signal.SIGCONT, self._continued)
-        termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._settings)
+        # A terminal that went away has no settings any more.
+        with suppress(termios.error):
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._settings)
         self._settings = None
 
     def pressed(self) -> Sequence[str]:
@@ -80,13 +86,14 @@ class Keyboard:
         return _pressed_on_windows() if sys.platform == "win32" else self._pressed()
 
     def _pressed(self) -> Sequence[str]:
-        text = ""
+        text = self._begun
         while select.select([self._descriptor], [], [], 0)[0]:
             read = os.read(self._descriptor, _READ_BYTES)
             if not read:
                 break
             text += read.decode(errors="ignore")
-        return _keys_in(text)
+        self._begun = next((begun for begun in _BEGUN if text.endswith(begun)), "")
+        return _keys_in(text.removesuffix(self._begun))
 
     def _set_raw(self, number: int = 0, frame: FrameType | None = None) -> None:
         if sys.platform != "win32":

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.errors import ConfigurationError, DeviceError, LatencyError
-from streamer.cli.options import Config, Debug, Json, Model, latency_s, named_latency_error
+from streamer.cli.options import Config, Debug, Json, Model, asked_latency, latency_s, named_latency_error
 from streamer.cli.terminal import print_json, print_result, watched_progress
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["latency"]
 
-_MOST_S = 2.0
 _PAGES = (".html", ".htm")
 _SOURCE = re.compile(r"(mic|loopback)(:.+)?")
 _NOTHING = (
@@ -96,7 +95,7 @@ def latency(
         block_frames,
         ring_blocks,
         latency_s(latency_ms),
-        _device_latency(device_latency),
+        asked_latency(device_latency),
         probes=probes,
         level_db=level_db,
     )
@@ -154,25 +153,13 @@ def _source(wish: str | None) -> str | int:
     return f"mic:{wish}"
 
 
-def _device_latency(wish: str) -> Literal["low", "high"] | float:
-    if wish in ("low", "high"):
-        return "low" if wish == "low" else "high"
-    try:
-        seconds = float(wish)
-    except ValueError:
-        seconds = -1.0
-    if not 0.0 < seconds <= _MOST_S:
-        raise ConfigurationError(f"--device-latency {wish!r} is not known: use low, high, or seconds up to {_MOST_S:g}")
-    return seconds
-
-
 def _lines(measured: Measurement) -> list[str]:
     trip = measured.round_trip
     rate = trip.promise.sample_rate
     lines = [
         f"from         {measured.input} to {measured.output} ({measured.host_api}), {rate} Hz, "
         f"blocks of {trip.block_frames} frames",
-        f"{'':<12} {'promised':>20}   {'measured':>20}",
+        f"{'':<14} {'promised':>20}   {'measured':>20}",
         *(_row_line(row, rate) for row in trip.rows),
         f"probes       {trip.found} of {len(trip.trips)} came back",
     ]
@@ -193,7 +180,7 @@ def _lines(measured: Measurement) -> list[str]:
 def _row_line(row: PartRow, rate: int) -> str:
     name = f"{'  ' * row.depth}{row.name}"
     found = f"{'-':>20}" if row.measured is None else _amount(row.measured.median_frames, rate)
-    return f"{name:<12} {_amount(row.promised_frames, rate)}   {found}   {row.remark}".rstrip()
+    return f"{name:<14} {_amount(row.promised_frames, rate)}   {found}   {row.remark}".rstrip()
 
 
 def _amount(frames: int, rate: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.errors import LatencyError
+from engine.errors import ConfigurationError, LatencyError
 from streamer.cli.devices import devices
 from streamer.cli.interruption import Interruption
 from streamer.cli.live_desk import Desk
@@ -24,11 +24,10 @@ from streamer.cli.live_setup import (
 )
 from streamer.cli.live_status import report_lines
 from streamer.cli.machine import usable_cpus
-from streamer.cli.options import Config, Debug, Json
+from streamer.cli.options import Config, Debug, Json, asked_latency
 from streamer.cli.terminal import print_json, print_note, print_result, print_warning
 
 if TYPE_CHECKING:
-    from streamer.events import Event
     from streamer.live import LiveSession
     from streamer.mixer import Mixer
 
@@ -83,7 +82,11 @@ def live(
         Path | None, typer.Option("--record", metavar="DIR", help="Record the stems to DIR/take-NNN/STEM.wav.")
     ] = None,
     duration: Annotated[
-        float | None, typer.Option("--duration", metavar="S", min=0.0, help="Leave after so many seconds.")
+        float | None, typer.Option("--duration", metavar="S", help="Leave after so many seconds.")
+    ] = None,
+    device_latency: Annotated[
+        str | None,
+        typer.Option("--device-latency", metavar="low|high|S", help="Asked of the driver; a number is in seconds."),
     ] = None,
     allow_feedback: Annotated[
         bool, typer.Option("--allow-feedback", help="Also with an input that hears the output.")
@@ -104,10 +107,13 @@ def live(
         return devices(json=json, debug=debug)
     source, more_outputs = split_arguments(arguments or [])
     gains, choices = parse_gains(gain or []), choices_for(latency_ms, model)
+    if duration is not None and not duration >= 0:
+        raise ConfigurationError(f"--duration {duration:g} is no length: give seconds, 0 or more")
     from streamer.live import LiveSession
 
     models = LiveModels(config, hop_ms)
     with ExitStack() as stack, _quiet_log():
+        interruption = stack.enter_context(Interruption())
         stack.callback(models.release)
 
         def configure(mixer: Mixer) -> None:
@@ -126,7 +132,7 @@ def live(
                 record=record,
                 allow_feedback=allow_feedback,
                 priority=usable_cpus() > 1,
-                device_latency=choice.device_latency,
+                device_latency=asked_latency(device_latency or choice.device_latency),
                 configure=configure,
             )
             return stack.enter_context(session)
@@ -136,13 +142,12 @@ def live(
         desk = Desk(session, choice, models)
         code = 0
         try:
-            with Interruption() as interruption:
-                desk.run(interruption.check, duration, needs_sound=_is_microphone(source) and not allow_silence)
+            desk.run(interruption.check, duration, needs_sound=not (session.input.is_monitor or allow_silence))
         except KeyboardInterrupt:
             code = _INTERRUPTED
         session.close()
         desk.tell_events()
-        _tell_end(session, desk.events, choice, json=json)
+        _tell_end(session, desk, json=json)
     return code
 
 
@@ -156,10 +161,6 @@ def _first_that_fits(
     return begin(choices[-1]), choices[-1]
 
 
-def _is_microphone(source: str) -> bool:
-    return not source.startswith("loopback")
-
-
 def _tell_start(session: LiveSession) -> None:
     print_note(f"from {session.input} to {session.output}")
     print_note(f"latency {session.latency}")
@@ -167,7 +168,7 @@ def _tell_start(session: LiveSession) -> None:
         print_warning(session.warning)
 
 
-def _tell_end(session: LiveSession, events: Sequence[Event], choice: LiveChoice, *, json: bool) -> None:
+def _tell_end(session: LiveSession, desk: Desk, *, json: bool) -> None:
     stats = session.stats()
     for report in stats.priorities:
         if not report.granted:
@@ -177,9 +178,9 @@ def _tell_end(session: LiveSession, events: Sequence[Event], choice: LiveChoice,
             {
                 "input": session.input.as_dict(),
                 "output": session.output.as_dict(),
-                "operating_point": choice.name,
+                "operating_point": desk.choice.name,
                 **stats.as_dict(),
-                "events": [event.as_dict() for event in events],
+                "events": [event.as_dict() for event in desk.events],
             }
         )
         return

@@ -35,12 +35,14 @@ class Desk:
     session : LiveSession
         Started.
     choice : LiveChoice
-        The operating point in use.
+        The operating point to begin with.
     models : LiveModels
         For other ones.
 
     Attributes
     ----------
+    choice : LiveChoice
+        The operating point in use.
     events : list of Event
         All there were.
     """
@@ -48,7 +50,7 @@ class Desk:
     def __init__(self, session: LiveSession, choice: LiveChoice, models: LiveModels) -> None:
         self.events: list[Event] = []
         self._session = session
-        self._choice = choice
+        self.choice = choice
         self._models = models
         self._keys = MixerKeys()
         self._status = StatusLine()
@@ -117,7 +119,7 @@ class Desk:
 
     def _change(self) -> None:
         """Go to the next operating point; where that does not work, say so and stay."""
-        place = OPERATING_POINTS.index(self._choice.name) + 1 if self._choice.name in OPERATING_POINTS else 0
+        place = OPERATING_POINTS.index(self.choice.name) + 1 if self.choice.name in OPERATING_POINTS else 0
         name = OPERATING_POINTS[place % len(OPERATING_POINTS)]
         self._status.show(f"going over to {name}")
         error: StemstreamError | None = None
@@ -127,7 +129,10 @@ class Desk:
             except StemstreamError as refusal:
                 error = refusal
             else:
-                self._choice = choice
+                self.choice = choice
+                if self._session.warning is not None:
+                    self._status.clear()
+                    print_warning(self._session.warning)
                 return
         self._status.clear()
         print_warning(f"stays as it is: {error}")
@@ -136,4 +141,4 @@ class Desk:
         if self._status.is_shown:
             mixer = self._session.mixer
             text = status_text(self._session.stats())
-            self._status.show(f"{text} | {strips_text(mixer, self._keys.chosen)}")
+            self._status.show(f"{text} | {strips_text(mixer, self._keys.chosen % len(mixer))}")

@@ -62,5 +62,5 @@ class MixerKeys:
 
     def _turn(self, change_db: float, mixer: Mixer) -> None:
         strip = mixer[mixer.stems[self.chosen % len(mixer)]]
-        wanted = max(_LEAST_DB, strip.gain_db) + change_db
+        wanted = max(_LEAST_DB - _STEP_DB, strip.gain_db) + change_db
         strip.gain_db = float("-inf") if wanted < _LEAST_DB else min(MAX_GAIN_DB, wanted)

@@ -53,6 +53,7 @@ class LiveChoice:
 
 OPERATING_POINTS = ("low", "balanced", "quality")
 """Least latency; the usual; most time for the model and deep buffers, for machines with other work."""
+_MAX_HOP_MS = 60_000
 _QUALITY_S = 0.150
 """From end to end. Beyond it a musician no longer plays along, and a listener does not mind."""
 
@@ -107,9 +108,18 @@ class LiveModels:
         Of a checkpoint.
     hop_ms : float, optional
         Time between two windows, of models that are run on windows.
+
+    Raises
+    ------
+    ConfigurationError
+        If that is no time.
     """
 
     def __init__(self, config: Path | None, hop_ms: float | None) -> None:
+        if hop_ms is not None and not 0 < hop_ms <= _MAX_HOP_MS:
+            raise ConfigurationError(
+                f"--hop-ms {hop_ms:g} is no time between two windows: give milliseconds above 0, up to {_MAX_HOP_MS}"
+            )
         self._config = config
         self._hop_ms = hop_ms
         self._loaded: dict[str, Separator] = {}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from engine.errors import LatencyError
+from engine.errors import ConfigurationError, LatencyError
 
 __all__ = [
     "Config",
@@ -20,9 +20,13 @@ __all__ = [
     "Pace",
     "PaceOption",
     "Precision",
+    "asked_latency",
     "latency_s",
     "named_latency_error",
 ]
+
+
+_MOST_DEVICE_S = 2.0
 
 
 class Pace(StrEnum):
@@ -74,6 +78,21 @@ LatencyMs = Annotated[
         "--latency-ms", metavar="MS", help="The latency to have; what the model does not need becomes time for it."
     ),
 ]
+
+
+def asked_latency(wish: str) -> Literal["low", "high"] | float:
+    """Give what is asked of a driver: its own word for it, or seconds; ConfigurationError for anything else."""
+    if wish in ("low", "high"):
+        return "low" if wish == "low" else "high"
+    try:
+        seconds = float(wish)
+    except ValueError:
+        seconds = -1.0
+    if not 0.0 < seconds <= _MOST_DEVICE_S:
+        raise ConfigurationError(
+            f"--device-latency {wish!r} is not known: use low, high, or seconds up to {_MOST_DEVICE_S:g}"
+        )
+    return seconds
 
 
 def latency_s(latency_ms: float | None) -> float | None:

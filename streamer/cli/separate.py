@@ -44,9 +44,7 @@ class Clipping(StrEnum):
 def separate(
     files: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="FILE|DIR", help="wav, flac, mp3, ogg, opus; m4a with PyAV. Of a folder, all songs in it."
-        ),
+        typer.Argument(metavar="FILE", help="wav, flac, mp3, ogg, opus; m4a with PyAV. Or a folder: all songs in it."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the stems go; made if need be.")],
     recursive: Annotated[
@@ -145,7 +143,7 @@ def separate(
 
     check_jobs(jobs)
     worker = Worker(batch_size)
-    inputs, empty = find_audio(files, recursive=recursive, out=out)
+    inputs, failed = find_audio(files, recursive=recursive, out=out)
     separator = load_separator(model, config=config)
     with contextlib.ExitStack() as stack:
         stack.callback(separator.release)
@@ -159,7 +157,7 @@ def separate(
             # The worker's log tells live streams what is an error here, and is raised as one.
             logging.getLogger("stemstream").setLevel(logging.CRITICAL)
         report = BatchReport(is_json=json, debug=debug)
-        for each in empty:
+        for each in failed:
             report.tell_failure(each.path, each.error)
         watch = stack.enter_context(watched_files(len(inputs)))
         outcomes = separate_files(

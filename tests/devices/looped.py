@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import DeviceLostError
+from engine.separator import StateArrays
 from streamer import LiveSession, StemProcessor
 from streamer.testing import IdentitySeparator
 
@@ -27,11 +29,29 @@ F32 = npt.NDArray[np.float32]
 PIECE_S, PROBE_FRAMES, FURTHEST_FRAMES = 0.25, 2048, 16_384
 
 
-class Injected(StemProcessor):
-    """Gives the stems of a known signal, and keeps what the device brought."""
+class Stalling(IdentitySeparator):
+    """A model that stops for some time at one moment."""
 
-    def __init__(self, signal: F32, hold_s: float) -> None:
-        super().__init__(IdentitySeparator(sample_rate=48_000), realtime=True)
+    def __init__(self, stall_s: float) -> None:
+        super().__init__(sample_rate=48_000)
+        self.stall_s = stall_s
+        self.is_due = threading.Event()
+
+    def process(self, windows: F32, states: StateArrays) -> tuple[F32, StateArrays]:
+        if self.is_due.is_set():
+            self.is_due.clear()
+            time.sleep(self.stall_s)
+        return super().process(windows, states)
+
+
+class Injected(StemProcessor):
+    """Gives the stems of a known signal, and keeps what the device brought and where blocks were missed."""
+
+    def __init__(self, signal: F32, hold_s: float, separator: Stalling) -> None:
+        super().__init__(separator, realtime=True)
+        self.missed: list[int] = []
+        self._misses = 0
+        self._separator_of_test = separator
         self.signal = signal
         self.heard = np.zeros_like(signal)
         self.frames = 0
@@ -43,7 +63,21 @@ class Injected(StemProcessor):
         self.heard[:, begin:end] = block
         if self._hold_s and begin <= 48_000 < end:
             time.sleep(self._hold_s)
-        return super().process(self.signal[:, begin:end], out)
+        if self._separator_of_test.stall_s and begin <= 48_000 < end:
+            self._separator_of_test.is_due.set()
+        stems = super().process(self.signal[:, begin:end], out)
+        if self.misses > self._misses:
+            self._misses = self.misses
+            self.missed.append(begin)
+        return stems
+
+
+def burn(end: threading.Event) -> None:
+    """Keep the interpreter busy."""
+    value = 0
+    while not end.is_set():
+        for n in range(1000):
+            value ^= n
 
 
 def pieces(processor: Injected, promised: int) -> list[dict[str, int]]:
@@ -72,11 +106,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--mute")
     parser.add_argument("--hold", type=float, default=0.0)
+    parser.add_argument("--stall", type=float, default=0.0, help="seconds for which the model stops, after one second")
+    parser.add_argument("--burn", type=int, default=0, help="threads that keep the interpreter busy")
     parser.add_argument("--kill", type=Path, help="file with the number of the server's process, to be killed")
     parser.add_argument("--restart", type=Path, help="script that starts it again")
     arguments = parser.parse_args()
     noise = np.random.default_rng(1).uniform(-0.3, 0.3, (2, 48_000 * 30))
-    processor = Injected(noise.astype(np.float32), arguments.hold)
+    processor = Injected(noise.astype(np.float32), arguments.hold, Stalling(arguments.stall))
     session = LiveSession(
         processor,
         source=f"mic:{arguments.device}",
@@ -87,6 +123,9 @@ def main() -> int:
         engine=arguments.engine,
     )
     lost = ""
+    end = threading.Event()
+    for _ in range(arguments.burn):
+        threading.Thread(target=burn, args=(end,), daemon=True).start()
     with session:
         if arguments.mute:
             session.mixer[arguments.mute].mute = True
@@ -98,12 +137,19 @@ def main() -> int:
                 start = [arguments.restart, "start", arguments.kill.stem]
                 subprocess.run(start, env=environment, check=True, stdout=subprocess.DEVNULL)
         try:
-            session.wait(arguments.seconds + arguments.hold)
+            session.wait(arguments.seconds + arguments.hold + arguments.stall)
         except DeviceLostError as error:
             lost = str(error)
     stats = session.stats()
     promised = session.latency.total_frames
-    result = {"promised": promised, "pieces": pieces(processor, promised), "stats": stats.as_dict(), "lost": lost}
+    end.set()
+    result = {
+        "promised": promised,
+        "pieces": pieces(processor, promised),
+        "missed": processor.missed,
+        "stats": stats.as_dict(),
+        "lost": lost,
+    }
     print(json.dumps(result))
     return 0
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 
 from tests.devices.conftest import ROOT, Server
-from tests.docs.pages import Block, blocks
+from tests.docs.pages import Block, blocks, commands
 
 pytestmark = pytest.mark.device
 
+COMMANDS = sorted({command for _, command in commands() if command.startswith("stemstream live ")})
+DEVICES = {"headphones": "va_loop_sink", "interface": "va_test", "loopback": "loopback:va_out"}
+"""What stands on the server for the devices that a reader may have."""
 EXAMPLE = ROOT / "examples" / "live_mute_vocals.py"
 
 
@@ -19,8 +26,18 @@ def test_a_piece_of_python_runs(block: Block, pulse: Server) -> None:
     assert " ms, " in done.stdout
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_works(command: str, pulse: Server, tmp_path: Path) -> None:
+    _, *arguments = shlex.split(command)
+    named = [re.sub("headphones|interface|^loopback$", lambda found: DEVICES[found[0]], word) for word in arguments]
+    named = [str(tmp_path / word) if word == "takes" else word for word in named]
+    done = pulse.call("-m", "streamer.cli", *named, "--allow-silence", "--duration", "1")
+    assert done.returncode == 0, done.stderr
+    assert "coverage" in done.stdout
+
+
 def test_the_example_takes_the_vocals_out(pulse: Server) -> None:
-    done = pulse.call(EXAMPLE, "--seconds", "2")
+    done = pulse.call(EXAMPLE, "--seconds", "2", "--allow-feedback")
     assert done.returncode == 0, done.stderr
     assert "without vocals" in done.stdout
     assert "coverage" in done.stdout

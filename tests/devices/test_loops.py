@@ -13,6 +13,7 @@ from tests.devices.conftest import SCRIPT, Server
 
 pytestmark = pytest.mark.device
 
+RATE = 48_000
 PERIOD = 256
 """Of the JACK server, in frames: the round trip of its loopback."""
 
@@ -53,6 +54,27 @@ def test_latency_is_what_it_was_after_the_program_was_held_up(jack: Server) -> N
     later = result["pieces"][5:]
     assert {piece["delay"] for piece in later if piece["delay"] >= 0} == {result["promised"]}
     assert sum(piece["wrong"] == 0 for piece in later) >= 0.5 * len(later)
+
+
+def test_a_model_that_stops_for_two_seconds_takes_no_sound_away(jack: Server) -> None:
+    result = jack.run("looped.py", device="loopback", stall=2.0, seconds=4.0, ring=6)
+    pieces = found(result)
+    # All the while the sum of the stems is the delayed input, at the same delay.
+    assert {piece["delay"] for piece in pieces} == {result["promised"]}
+    assert sum(piece["wrong"] == 0 for piece in pieces) >= 0.5 * len(result["pieces"])
+    during = [frame for frame in result["missed"] if RATE <= frame < 3 * RATE]
+    assert len(during) > 0.8 * 2 * RATE / PERIOD
+    # The model goes on at the third second, and within another one all is on time again.
+    assert max(result["missed"]) < 4 * RATE, max(result["missed"])
+    assert result["stats"]["epochs"] == 1
+
+
+def test_threads_that_keep_the_interpreter_busy_take_no_sound_away(jack: Server) -> None:
+    result = jack.run("looped.py", device="loopback", burn=1, seconds=4.0)
+    pieces = found(result)
+    assert {piece["delay"] for piece in pieces} == {result["promised"]}
+    assert sum(piece["wrong"] == 0 for piece in pieces) >= 0.5 * len(result["pieces"])
+    assert result["stats"]["counters"]["coverage"] >= 0.95
 
 
 def test_sound_goes_through_a_null_sink_and_its_monitor(pulse: Server) -> None:

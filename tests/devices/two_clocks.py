@@ -20,7 +20,7 @@ from streamer.audio.stream import StreamFormat
 from streamer.audio.two_clock_stream import open_two_clock_stream
 
 RATE, PROBE_FRAMES, STEP_FRAMES, FURTHEST_FRAMES = 48_000, 2048, 12_000, 60_000
-BLOCK, RING_BLOCKS, DEVICE_LATENCY_S = 512, 24, 0.15
+BLOCK, RING_BLOCKS, DEVICE_LATENCY_S = 512, 12, 0.05
 
 
 def main() -> int:

@@ -28,12 +28,12 @@ RUN_ELSEWHERE = {
     "stemstream models download mdx23c-vocals": "tests/streamer/cli/test_model_files.py has a server for it",
     "stemstream separate SONG.flac -o stems -m mdx23c-vocals": "tests/engine/test_model_store.py loads one by its name",
     "pip install 'stemstream[torch]'": "`make test` installs it",
-    "python examples/live_mute_vocals.py --seconds 2": "tests/devices/test_documents.py has a sound server for it",
+    "python examples/live_mute_vocals.py --seconds 2 --allow-feedback": "devices/test_documents.py has a sound server",
     "uv venv": "needs uv",
     "uv pip install .": "needs uv",
     "uv run --no-sync stemstream demo": "needs uv",
 }
-# tests/devices/test_documents.py has a sound server for this page.
+# tests/devices/test_documents.py has a sound server for this page, and for the command.
 LIVE = ROOT / "docs" / "live.md"
 FASTER = {"demo": ["--seconds", "1", "--pace", "fast"]}
 COMMANDS = sorted({command for _, command in commands()})
@@ -82,7 +82,9 @@ RUNNERS: dict[str, Callable[[list[str], Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in RUN_ELSEWHERE])
+@pytest.mark.parametrize(
+    "command", [c for c in COMMANDS if c not in RUN_ELSEWHERE and not c.startswith("stemstream live ")]
+)
 def test_a_command_works(command: str, folder: Path) -> None:
     program, *arguments = shlex.split(command)
     assert program in RUNNERS, f"say in RUNNERS or RUN_ELSEWHERE how {command!r} is run"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import CancelledError
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,32 @@ from tests.engine.told_models import Echo, Recording, WholeWindow
 RATE = 8000
 WINDOW = 64
 OVERLAPS = [1, 2, 3, 4, 7, 8]
+
+
+class Eager:
+    """A worker that runs every window that it may at once, on the caller's thread."""
+
+    batch_size = 1
+
+    def attach(self, client: Any, *, warm_up: bool = True) -> tuple[float, ...]:
+        self._client = client
+        self._runner = client.separator.runner(1, client.window_frames)
+        return ()
+
+    def time_runs(self, client: Any, *, runs: int, seconds: float) -> tuple[float, ...]:
+        return ()
+
+    def detach(self, client: Any) -> None:
+        self.wake()
+
+    def wake(self) -> None:
+        while self._client.load(self._runner, 0):
+            self._runner.run(1)
+            self._client.store(self._runner, 0, 0.0)
+
+    def wait(self, until: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        self.wake()
+        return until()
 
 
 def noise(channels: int, frames: int, seed: int = 1) -> F32:
@@ -65,7 +93,7 @@ def test_no_window_is_run_that_only_touches_what_is_removed(overlap: int) -> Non
     for frames in [0, *lengths(WINDOW // overlap)]:
         model, counters = Recording(WholeWindow()), SeparationCounters()
         plan = offline_plan(model.spec, overlap=overlap)
-        separate(model, noise(2, frames), RATE, plan=plan, counters=counters)
+        separate(model, noise(2, frames), RATE, plan=plan, counters=counters, worker=Eager())
         border = plan.window_frames - plan.hop_frames
         # Windows begin every hop from a border before the first frame on; those that begin behind the last are none.
         needed = -(-(border + frames) // plan.hop_frames) if frames else 0
@@ -144,7 +172,7 @@ def test_an_excerpt_runs_only_the_windows_that_have_a_part_in_it_and_reads_no_fu
 
     parts = separate_blocks(
         model, blocks(), RATE, channels=2, start_frame=640, stop_frame=704, overlap=4, counters=counters,
-        worker=ScriptedWorker(VirtualClock(RATE)),
+        worker=Eager(),
     )  # fmt: skip
     assert sum(part.shape[-1] for part in parts) == 64
     assert sum(model.batch_sizes) == counters.windows == (64 + 64) // 16 - 1
@@ -205,6 +233,25 @@ def test_cancelling_is_heard_in_the_midst_of_the_many_windows_that_a_frame_needs
             worker=ScriptedWorker(VirtualClock(RATE), cancel_meanwhile),
         )
     assert len(model.batches) == 2
+
+
+@pytest.mark.parametrize(("start", "stop"), [(64, 128), (639, None), (640, None), (690, None), (9999, None), (0, 1)])
+def test_progress_of_an_excerpt_rises_to_one_whatever_is_in_it(start: int, stop: int | None) -> None:
+    said: list[Progress] = []
+    parts = separate_blocks(
+        WholeWindow(),
+        [noise(2, 640)],
+        RATE,
+        channels=2,
+        frames=640,
+        start_frame=start,
+        stop_frame=stop,
+        progress=said.append,
+    )
+    list(parts)
+    fractions = [progress.fraction for progress in said]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0, 1)
 
 
 def test_what_is_cancelled_before_it_begins_runs_nothing() -> None:

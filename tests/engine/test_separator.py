@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import CancelledError
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from engine.errors import ModelError
+from engine.errors import BlockError, ModelError
+from engine.offline import separate
+from engine.progress import Progress
 from engine.separator import F32, Separator, StateArrays
 from engine.spec import ModelSpec, StateSpec
+from tests.engine.told_models import WholeWindow
 
 
 class Accumulator(Separator):
@@ -89,3 +95,62 @@ def test_a_models_own_error_passes_through(monkeypatch: pytest.MonkeyPatch) -> N
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             runner.run(1)
+
+
+# A whole recording
+
+
+def noise(*shape: int) -> F32:
+    return np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
+
+
+def test_arrays_go_in_and_arrays_come_out() -> None:
+    model, audio = WholeWindow(), noise(2, 500)
+    stems = model.separate(audio, 8000, overlap=2, batch_size=3)
+    assert isinstance(stems, np.ndarray)
+    np.testing.assert_array_equal(stems, separate(model, audio, 8000, overlap=2))
+
+
+def test_one_channel_may_come_without_its_axis() -> None:
+    model, audio = WholeWindow(), noise(500)
+    np.testing.assert_array_equal(model.separate(audio, 8000), separate(model, audio[None], 8000)[:, 0])
+
+
+def test_stems_come_in_the_order_in_which_they_are_named() -> None:
+    model, audio = WholeWindow(), noise(2, 500)
+    stems = model.separate(audio, 8000, stems=["other", "vocals"])
+    np.testing.assert_array_equal(stems, separate(model, audio, 8000)[[2, 0]])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(2, 500), (500,)])
+def test_tensors_go_in_and_tensors_come_out(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    model, audio = WholeWindow(), torch.from_numpy(noise(*shape)).to(dtype).requires_grad_()
+    stems = model.separate(audio, 8000)
+    assert isinstance(stems, torch.Tensor)
+    assert (stems.dtype, stems.device) == (torch.float32, audio.device)
+    assert torch.equal(stems, torch.from_numpy(model.separate(audio.detach().float().numpy(), 8000)))
+
+
+@pytest.mark.parametrize(
+    ("audio", "said"),
+    [
+        (np.zeros((2, 10), np.int16), "int16: divide integers"),
+        (torch.zeros((2, 10), dtype=torch.int32), "int32: divide integers"),
+        (np.zeros((1, 2, 10), np.float32), r"shape \(1, 2, 10\)"),
+        ([0.0, 0.1], "not list"),
+    ],
+)
+def test_what_is_not_audio_is_refused(audio: Any, said: str) -> None:
+    with pytest.raises(BlockError, match=said):
+        WholeWindow().separate(audio, 8000)
+
+
+def test_it_tells_how_far_it_is_and_can_be_cancelled() -> None:
+    said: list[Progress] = []
+    WholeWindow().separate(noise(2, 500), 8000, progress=said.append)
+    assert said[-1] == Progress(1.0, 0.0)
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(CancelledError):
+        WholeWindow().separate(noise(2, 500), 8000, cancel=cancel)

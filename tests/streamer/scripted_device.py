@@ -30,8 +30,8 @@ class ScriptedDevice:
         self.period = period
         self.delay = delay
         self.sound = sound
-        self.played = np.zeros((2, 0), np.float32)
-        """Everything that the stream in use has played."""
+        self._played = np.zeros((2, RATE), np.float32)
+        self._played_frames = 0
         self.kept = self.played
         """What a test keeps of it."""
         self.frames = 0
@@ -41,6 +41,11 @@ class ScriptedDevice:
         self.events: dict[int, Callable[[], None]] = {}
         """What happens when the clock reaches a frame."""
         self._callback: Callable[..., None] | None = None
+
+    @property
+    def played(self) -> F32:
+        """Everything that the stream in use has played."""
+        return self._played[:, : self._played_frames]
 
     def now(self) -> float:
         return self.frames / RATE
@@ -54,14 +59,15 @@ class ScriptedDevice:
         for _ in range(0, frames, self.period):
             self.frames += self.period
             self.clock.advance(self.period)
-            for frame in [f for f in self.events if f <= self.frames]:
+            for frame in [f for f in list(self.events) if f <= self.frames]:
                 self.events.pop(frame)()
             if self._callback is not None and self.is_alive:
                 self._call(self._callback)
 
     def open(self, callback: Callable[..., None]) -> None:
         self._callback = callback
-        self.played = np.zeros((2, 0), np.float32)
+        self._played = np.zeros((2, RATE), np.float32)
+        self._played_frames = 0
 
     def close(self) -> None:
         self._callback = None
@@ -69,15 +75,18 @@ class ScriptedDevice:
     def _call(self, callback: Callable[..., None]) -> None:
         out = np.full((self.period, 2), np.nan, np.float32)
         callback(self._heard().T.copy(), out, self.period, None, None)
-        self.played = np.concatenate([self.played, out.T], axis=1)
+        begin, self._played_frames = self._played_frames, self._played_frames + self.period
+        if self._played_frames > self._played.shape[1]:
+            self._played = np.concatenate([self._played, np.zeros_like(self._played)], axis=1)
+        self._played[:, begin : self._played_frames] = out.T
 
     def _heard(self) -> F32:
-        begin = self.played.shape[1] - (self.delay if self.sound is None else 0)
+        begin = self._played_frames - (self.delay if self.sound is None else 0)
         source = self.played if self.sound is None else self.sound
         heard = np.zeros((2, self.period), np.float32)
-        for n in range(self.period):
-            if 0 <= begin + n < source.shape[1]:
-                heard[:, n] = source[:, begin + n]
+        there = source[:, max(0, begin) : max(0, begin + self.period)]
+        first = max(0, -begin)
+        heard[:, first : first + there.shape[1]] = there
         return heard
 
 

@@ -123,4 +123,4 @@ def test_a_folder_that_cannot_be_made_is_told(folder: Path) -> None:
 
 
 def test_a_key_is_what_was_asked_and_what_the_driver_states() -> None:
-    assert KEY == CalibrationKey("virtual", "loop", "loop", 48_000, 256, "low", 32, 64)
+    assert CalibrationKey("virtual", "loop", "loop", 48_000, 256, "low", 32, 64) == KEY

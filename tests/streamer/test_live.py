@@ -5,16 +5,14 @@ from __future__ import annotations
 import gc
 import sys
 import tracemalloc
-from collections.abc import Callable
 from threading import Event
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from engine.errors import ConfigurationError, DeviceError, DeviceLostError, LatencyError, LifecycleError
-from streamer import LiveSession, StemProcessor
+from streamer import StemProcessor
 from streamer.audio.devices import list_devices
 from streamer.audio.stream import StreamFormat
 from streamer.chain import Chain
@@ -23,75 +21,10 @@ from streamer.live_format import default_ring_blocks, open_stream
 from streamer.mixer import Mixer
 from streamer.output_map import OutputMap
 from streamer.pump import Pump
-from streamer.testing import IdentitySeparator, ScriptedWorker
+from streamer.testing import IdentitySeparator
 from streamer.turnover import Turnover
 from tests.streamer.scripted_device import LOOP, RATE, STATED, ScriptedDevice, sounddevice_of
-from tests.streamer.scripted_rtmixer import rtmixer_of
-
-F32 = npt.NDArray[np.float32]
-BLOCK = 256
-
-
-class Held(StemProcessor):
-    """A processor that is held up in one block, as a thread is that does not get the interpreter."""
-
-    hold: tuple[int, Callable[[], None]] = (-1, lambda: None)
-    given = 0
-
-    def process(self, block: npt.NDArray[Any], out: F32 | None = None) -> F32:
-        at, do = self.hold
-        if self.given == at:
-            do()
-        self.given += 1
-        return super().process(block, out)
-
-
-@pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> ScriptedDevice:
-    sound = (0.2 * np.random.default_rng(0).standard_normal((2, 8 * RATE))).astype(np.float32)
-    device = ScriptedDevice(sound=sound)
-    monkeypatch.setitem(sys.modules, "sounddevice", sounddevice_of(device))
-    monkeypatch.setitem(sys.modules, "rtmixer", rtmixer_of(device))
-    return device
-
-
-@pytest.fixture(params=["rtmixer", "callback"])
-def engine(request: pytest.FixtureRequest) -> str:
-    given: str = request.param
-    return given
-
-
-def processor_on(device: ScriptedDevice) -> Held:
-    separator = IdentitySeparator(sample_rate=RATE)
-    return Held(separator, realtime=True, worker=ScriptedWorker(device.clock), clock=device.clock)
-
-
-def session_on(device: ScriptedDevice, processor: StemProcessor | None = None, **options: Any) -> LiveSession:
-    settings: dict[str, Any] = {"block_frames": BLOCK, "engine": "callback", "clock": device, "freezes": False}
-    return LiveSession(processor_on(device) if processor is None else processor, **(settings | options))
-
-
-def run(session: LiveSession, device: ScriptedDevice, frames: int) -> None:
-    """Let a session run until the device's clock is there."""
-    device.events[frames] = lambda: end(session, device)
-    with session:
-        session.wait(60.0)
-
-
-def end(session: LiveSession, device: ScriptedDevice) -> None:
-    """Tell a session to stop, and keep what was played up to there: what follows is the fade of its end."""
-    device.kept = device.played.copy()
-    session.stop()
-
-
-def returned(device: ScriptedDevice, delay: int, *, begin: int = 0, end: int | None = None) -> npt.NDArray[np.bool_]:
-    """Tell for each frame heard from ``begin`` to ``end`` whether it was played after ``delay`` frames."""
-    assert device.sound is not None
-    played = device.kept[:, begin + delay : None if end is None else end + delay]
-    heard = device.sound[:, begin : begin + played.shape[1]]
-    assert played.shape[1] > RATE // 4
-    same: npt.NDArray[np.bool_] = np.all(np.abs(played - heard) <= 1e-6, axis=0)
-    return same
+from tests.streamer.scripted_session import BLOCK, end, processor_on, returned, run, session_on
 
 
 @pytest.mark.parametrize(("block", "ring"), [(64, 1), (256, 1), (256, 3), (300, 2), (512, 4), (1024, 2)])

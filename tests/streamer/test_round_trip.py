@@ -29,7 +29,7 @@ def test_a_clock_bridge_is_no_part_of_the_device() -> None:
     assert trip.difference_frames == 0
     assert trip.device is not None
     assert trip.device.median_frames == 256
-    assert [row.name for row in trip.rows][3:6] == ["moving", "clock bridge", "ring"]
+    assert [row.name for row in trip.rows][3:6] == ["ring, clocks", "clock bridge", "ring"]
 
 
 def test_lines_without_a_margin_add_up_to_the_total_and_the_others_to_the_line_before_them() -> None:
@@ -38,7 +38,7 @@ def test_lines_without_a_margin_add_up_to_the_total_and_the_others_to_the_line_b
         assert total.name == "total"
         assert sum(row.promised_frames for row in rows if row.depth == 0) == total.promised_frames
         by_name = {row.name: row.promised_frames for row in rows}
-        inside = ("bridge", "delivery", "look-ahead", "dispatch", "compute", "guard")
+        inside = ("rate bridge", "delivery", "look-ahead", "dispatch", "compute", "guard")
         assert sum(by_name[name] for name in inside) == by_name["processor"]
 
 

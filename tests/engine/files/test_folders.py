@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,23 @@ def test_a_folder_without_songs_says_what_was_looked_for(songs: Path, recursive:
     assert not inputs
     assert f"{str(songs)!r} is a folder without songs: looked for files that end in .wav, .flac" in str(empty.error)
     assert ("--recursive looks into its folders too" in str(empty.error)) is not recursive
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_searched(
+    songs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(songs, "a.wav", "closed/b.wav", "open/c.wav")
+    scan = os.scandir
+
+    def guarded(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    inputs, (failed,) = find_audio([songs], recursive=True, out=Path("out"))
+    assert [each.path.name for each in inputs] == ["a.wav", "c.wav"]
+    assert (failed.path, "cannot be read (Permission denied)" in str(failed.error)) == (songs / "closed", True)
 
 
 def test_what_lies_in_the_output_folder_is_no_input(songs: Path) -> None:

@@ -63,6 +63,7 @@ def test_a_file_that_is_no_audio_is_not_whole(tmp_path: Path) -> None:
 
 
 def test_a_comment_in_any_script_is_kept(tmp_path: Path) -> None:
-    comment = mark("Sängerin 東京", "modèle")
-    path = written(tmp_path / "a.wav", comment=comment)
-    assert Expected(44_100, 2, 100, "FLOAT", comment, 0).difference(path) is None
+    for name in ("modèle", "not text \udcff", "x" * 500):
+        comment = mark("Sängerin 東京", name)
+        path = written(tmp_path / "a.wav", comment=comment)
+        assert Expected(44_100, 2, 100, "FLOAT", comment, 0).difference(path) is None

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import ConfigurationError
-from engine.files.stem_path import stem_path
+from engine.errors import ConfigurationError, OutputError
+from engine.files.stem_path import check_inside, stem_path
 
 TEMPLATES = ("{track}/{stem}.{ext}", "{track} - {stem}.{ext}", "{stem}/{track}.{ext}", "a/{track}{stem}.{ext}")
 
@@ -108,3 +108,31 @@ def test_no_value_leaves_the_folder(track: str, stem: str, ext: str, template: s
         assert not PureWindowsPath(name).drive
         assert len(name.encode()) <= 240
         assert not name.endswith((".", " "))
+
+
+def test_the_suffix_of_the_song_can_keep_songs_of_one_name_apart() -> None:
+    names = [
+        stem_path("out", "{track}.{suffix}/{stem}.{ext}", track="a", stem="b", ext="wav", suffix=suffix).as_posix()
+        for suffix in (".FLAC", "mp3", "")
+    ]
+    assert names == ["out/a.flac/b.wav", "out/a.mp3/b.wav", "out/a._/b.wav"]
+
+
+def test_folders_between_are_made_safe_like_titles() -> None:
+    path = stem_path("out", track="a", stem="b", ext="wav", subfolders=("..", "x/y", "Live: 1", "nul"))
+    assert path.as_posix() == "out/_/x_y/Live_ 1/_nul/a/b.wav"
+
+
+def test_a_link_that_leads_out_of_the_folder_is_noticed(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "out" / "x", tmp_path / "outside"
+    inside.mkdir(parents=True)
+    outside.mkdir()
+    (tmp_path / "out" / "link").symlink_to(outside)
+    (tmp_path / "out" / "near").symlink_to(inside)
+    check_inside(tmp_path / "out", inside / "a.wav")
+    check_inside(tmp_path / "out", tmp_path / "out" / "near" / "a.wav")
+    check_inside(tmp_path / "out", tmp_path / "out" / "not" / "yet" / "a.wav")
+    with pytest.raises(OutputError, match="lies outside of"):
+        check_inside(tmp_path / "out", tmp_path / "out" / "link" / "a.wav")
+    with pytest.raises(OutputError, match="lies outside of"):
+        check_inside(tmp_path / "out", tmp_path / "out2" / "a.wav")

@@ -40,7 +40,7 @@ class Side:
         """Called with the position of the period's first frame on the device's own axis, and its length."""
         self._random = np.random.default_rng(seed)
 
-    def moment_of(self, frames: float) -> float:
+    def moment_of(self, frames: Any) -> Any:
         return self.begin_s + frames / self.true_rate
 
     def next_s(self) -> float:
@@ -73,7 +73,7 @@ class TwoClocks:
         self._now = 0.0
         self._oversleep_s = oversleep_s
         self._random = np.random.default_rng(seed)
-        self._kept: list[F32] = []
+        self._kept: list[tuple[int, F32]] = []
         self._due = [(heard.next_s(), 0), (played.next_s(), 1)]
         heapq.heapify(self._due)
         self.events: list[tuple[float, Callable[[], None]]] = []
@@ -84,8 +84,13 @@ class TwoClocks:
 
     @property
     def sound(self) -> F32:
-        """Everything that was played, shape (channels, frames); frame 0 is the output's frame ``first_played``."""
-        return np.concatenate([block.T for block in self._kept], axis=1)
+        """Everything that was played, shape (channels, frames)."""
+        return np.concatenate([block.T for _, block in self._kept], axis=1)
+
+    @property
+    def moments(self) -> npt.NDArray[np.float64]:
+        """The true time of each frame that was played."""
+        return np.concatenate([self.output.moment_of(begin + np.arange(len(block))) for begin, block in self._kept])
 
     def now(self) -> float:
         return self._now
@@ -122,9 +127,7 @@ class TwoClocks:
             return
         out = np.full((frames, self.channels), np.nan, np.float32)
         self.on_output(out, frames, None, None)
-        if not self._kept:
-            self.first_played = begin
-        self._kept.append(out)
+        self._kept.append((begin, out))
 
 
 def device_of(side: Side, index: int, direction: str) -> Device:

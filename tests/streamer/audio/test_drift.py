@@ -104,15 +104,6 @@ def ride(
     )
 
 
-def told(name: str, done: Ride) -> None:
-    late = done.moments_s > 20.0
-    print(
-        f"{name}: off {1e3 * done.off_s.min():+.3f}..{1e3 * done.off_s.max():+.3f} ms, "
-        f"cents {np.abs(done.cents).max():.3f} ({np.abs(done.cents[late]).max():.3f} later), "
-        f"spare {done.spare_frames.min():.0f}..{done.spare_frames.max():.0f}"
-    )
-
-
 @pytest.mark.parametrize(
     ("ahead", "rates", "periods"),
     [
@@ -124,10 +115,9 @@ def told(name: str, done: Ride) -> None:
     ids=["fast", "slow", "equal", "wandering"],
 )
 def test_an_hour_stays_within_a_millisecond_without_an_xrun(
-    ahead: Callable[[F64], F64], rates: tuple[int, int], periods: tuple[int, int], request: pytest.FixtureRequest
+    ahead: Callable[[F64], F64], rates: tuple[int, int], periods: tuple[int, int]
 ) -> None:
     done = ride(seconds=HOUR_S, rates=rates, periods=periods, ahead=ahead)
-    told(request.node.name, done)
     assert done.moments_s[-1] > HOUR_S - 20
     assert np.abs(done.off_s).max() <= 0.001
     assert np.abs(done.off_s[done.moments_s > 30]).max() <= 0.0005
@@ -150,10 +140,9 @@ def test_an_hour_stays_within_a_millisecond_without_an_xrun(
 )
 @pytest.mark.parametrize("jitter_s", [0.0, 0.001])
 def test_two_minutes_with_short_periods_stay_within_a_millisecond(
-    rates: tuple[int, int], periods: tuple[int, int], ppm: float, jitter_s: float, request: pytest.FixtureRequest
+    rates: tuple[int, int], periods: tuple[int, int], ppm: float, jitter_s: float
 ) -> None:
     done = ride(seconds=120.0, rates=rates, periods=periods, ahead=steady(ppm), jitter_s=jitter_s, look_s=0.001)
-    told(request.node.name, done)
     assert np.abs(done.off_s).max() <= 0.001
     assert np.abs(done.cents[done.moments_s > 2]).max() < 1.0
     assert np.abs(done.cents[done.moments_s > 20]).max() < 0.25

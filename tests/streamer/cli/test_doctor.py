@@ -98,7 +98,7 @@ def test_wav_and_flac_are_read_and_written_here() -> None:
 
 def test_a_cache_folder_that_cannot_be_made_is_a_fact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("STEMSTREAM_CACHE", str(tmp_path / "file" / "cache"))
     folder, error = facts.cache_facts()
-    assert folder == str(tmp_path / "file" / "stemstream")
+    assert folder == str(tmp_path / "file" / "cache")
     assert error == "Not a directory"

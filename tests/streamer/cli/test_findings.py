@@ -78,7 +78,7 @@ ALL = {"wav": True, "flac": True, "mp3": True, "m4a": True}
             check_cache("/home/me/.cache", "Permission denied"),
             "warn",
             "/home/me/.cache cannot be written (Permission denied)",
-            "set XDG_CACHE_HOME",
+            "set STEMSTREAM_CACHE",
         ),
     ],
 )

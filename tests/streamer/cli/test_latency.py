@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def device(monkeypatch: pytest.MonkeyPatch) -> ScriptedDevice:
 
 
 def told(out: str) -> dict[str, str]:
-    return {line[:12].strip(): line[12:].strip() for line in out.splitlines()}
+    lines = (re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in out.splitlines())
+    return {line[0]: line[-1] for line in lines}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,18 @@ def test_the_latency_asked_for_is_from_plug_to_plug(command: Command) -> None:
 
 def test_the_table_has_every_part_and_adds_up(command: Command, tiny: Path) -> None:
     lines = told(command("latency", "--simulate", "-m", str(tiny)).out)
-    parts = ("device", "ring", "processor", "bridge", "delivery", "look-ahead", "dispatch", "compute", "guard", "total")
+    parts = (
+        "device",
+        "ring",
+        "processor",
+        "rate bridge",
+        "delivery",
+        "look-ahead",
+        "dispatch",
+        "compute",
+        "guard",
+        "total",
+    )
     frames = {part: int(lines[part].split()[0]) for part in (*parts, "device in", "device out")}
     assert frames["device in"] + frames["device out"] == frames["device"]
     assert frames["device"] + frames["ring"] + frames["processor"] == frames["total"]
@@ -163,3 +176,9 @@ def test_a_device_that_is_not_there_is_told_in_a_line(command: Command, device: 
     ended = command("latency", "-i", "missing", "-m", tiny)
     assert ended.code == 3
     assert "'missing' was not found" in ended.error
+
+
+def test_the_page_of_the_documentation_shows_what_is_told(command: Command) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "measuring.md").read_text(encoding="utf-8")
+    shown = page.split("```text\n")[1].split("```")[0]
+    assert shown in command("latency", "--simulate").out

@@ -1,0 +1,30 @@
+"""A sound device in virtual time, for everything that runs on one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.streamer.scripted_device import RATE, ScriptedDevice, sounddevice_of
+from tests.streamer.scripted_rtmixer import rtmixer_of
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScriptedDevice:
+    """Hears noise, and stands in for what plays and records on this machine; no calibration is known for it."""
+    monkeypatch.setenv("STEMSTREAM_DATA", str(tmp_path / "data"))
+    sound = (0.2 * np.random.default_rng(0).standard_normal((2, 8 * RATE))).astype(np.float32)
+    device = ScriptedDevice(sound=sound)
+    monkeypatch.setitem(sys.modules, "sounddevice", sounddevice_of(device))
+    monkeypatch.setitem(sys.modules, "rtmixer", rtmixer_of(device))
+    return device
+
+
+@pytest.fixture(params=["rtmixer", "callback"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Give the one and the other way to move sound."""
+    given: str = request.param
+    return given
