@@ -8,7 +8,7 @@ tells its peak resident memory, loading included. Their stems are compared: how 
     python benchmarks/mdx23c.py [--seconds 30] [--overlap 2] [--rounds 1] [--input FILE] [--folder DIR] [--json FILE]
 
 Without ``--input`` it is the composed song of ``stemstream demo``. The checkpoint takes 450 MB in a temporary folder
-that is removed. Half a minute of music takes eight minutes on two cores.
+that is removed. Half a minute of music takes about eight minutes on two idle cores.
 """
 
 from __future__ import annotations

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.errors import StemstreamError
+    from engine.excerpt import Excerpt
+    from engine.file_batch import separate_files
     from engine.file_separation import FileReport, separate_file
     from engine.offline import Progress, separate, separate_blocks
+    from engine.offline_model import OfflineModel
     from engine.plan import WindowPlan, live_plan, offline_plan
     from engine.registry import available_models, load_separator
     from engine.separator import Separator
@@ -16,8 +19,10 @@ if TYPE_CHECKING:
     from engine.worker import Worker
 
 __all__ = [
+    "Excerpt",
     "FileReport",
     "ModelSpec",
+    "OfflineModel",
     "Progress",
     "Separator",
     "StateSpec",
@@ -31,11 +36,14 @@ __all__ = [
     "separate",
     "separate_blocks",
     "separate_file",
+    "separate_files",
 ]
 
 _HOMES = {
+    "Excerpt": "engine.excerpt",
     "FileReport": "engine.file_separation",
     "ModelSpec": "engine.spec",
+    "OfflineModel": "engine.offline_model",
     "Progress": "engine.offline",
     "Separator": "engine.separator",
     "StateSpec": "engine.spec",
@@ -49,6 +57,7 @@ _HOMES = {
     "separate": "engine.offline",
     "separate_blocks": "engine.offline",
     "separate_file": "engine.file_separation",
+    "separate_files": "engine.file_batch",
 }
 
 

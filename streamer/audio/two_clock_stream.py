@@ -35,9 +35,7 @@ _MARGIN_S = 0.003
 _SETTLE_S = 0.2
 """Devices fill their buffers when they start; what they count meanwhile tells nothing of their clocks."""
 _ALIGN_S = 0.3
-"""Time for which both devices are looked at before the first block, so that it is in its place to a tenth of the
-promise."""
-
+"""Time for which both devices are looked at before the first block, so that it is in its place."""
 _UNSEEN_S = 1.0
 """Devices that were not looked at for longer are looked at anew, since no line is good for ever."""
 
@@ -105,8 +103,7 @@ class TwoClockStream:
     def bridge_frames(self) -> int:
         """Frames that the two clocks cost: from the capture of a frame to its block, constant once ``start`` is over.
 
-        A period of the input, what the converter holds back, and the margin. The period is taken to be a block as
-        long as the device has not shown a longer one.
+        A period of the input, a block at least, with what the converter holds back and the margin.
         """
         return self._bridge_frames
 
@@ -305,8 +302,7 @@ def open_two_clock_stream(
     ----------
     asked : StreamFormat
     capture : Capture, optional
-        Not started; closed with the stream, and where that cannot be opened.
-        Left out: the input that is asked for, at the session's rate or, where it refuses that, at its own.
+        Not started; closed with the stream. Left out: the input asked for, at the session's rate or its own.
     engine : {"auto", "rtmixer", "callback"}
         As for ``open_stream``.
     clock : Clock, optional
@@ -317,14 +313,14 @@ def open_two_clock_stream(
     DeviceError
         If a part is missing or a device refuses what is asked.
     """
-    try:
-        if engine != "callback":
+    is_c = engine != "callback"
+    if is_c:
+        try:
             mixer_library()
-        is_c = engine != "callback"
-    except DeviceError:
-        if engine == "rtmixer":
-            raise
-        is_c = False
+        except DeviceError:
+            if engine == "rtmixer":
+                raise
+            is_c = False
     with ExitStack() as opened:
         if capture is None:
             capture = _opened_input(asked, RtmixerCapture if is_c else CallbackCapture)

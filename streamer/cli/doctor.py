@@ -7,7 +7,6 @@ import platform
 import sys
 from pathlib import Path
 
-from streamer.cli.audio_facts import audio_facts, governor_facts, is_free_threaded, priority_facts
 from streamer.cli.audio_findings import (
     check_audio,
     check_governor,
@@ -71,6 +70,9 @@ def doctor(json: Json = False, debug: Debug = False) -> int:
 
 def examine() -> list[Finding]:
     """Gather the facts of this machine and judge them."""
+    # What devices need takes time to load.
+    from streamer.cli.audio_facts import audio_facts, governor_facts, is_free_threaded, priority_facts
+
     return [
         check_python(tuple(sys.version_info[:3])),
         *check_packages(installed_versions(), REQUIRED_PACKAGES, OPTIONAL_PACKAGES),

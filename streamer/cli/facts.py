@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
-from engine.cache import cache_folder
 from streamer.cli.findings import ImportFacts, ModelFacts
 
 __all__ = [
@@ -123,6 +122,8 @@ def disk_facts(folder: Path) -> tuple[str, int]:
 
 def cache_facts() -> tuple[str, str]:
     """Try to write into the cache folder; gives the folder and the error, empty if it worked."""
+    from engine.cache import cache_folder
+
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from streamer.mixer import MAX_GAIN_DB, Mixer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streamer.mixer import Mixer
 
 __all__ = ["KEYS_HELP", "MixerKeys"]
 
@@ -61,6 +64,8 @@ class MixerKeys:
         return True
 
     def _turn(self, change_db: float, mixer: Mixer) -> None:
+        from streamer.strip import MAX_GAIN_DB
+
         strip = mixer[mixer.stems[self.chosen % len(mixer)]]
         wanted = max(_LEAST_DB - _STEP_DB, strip.gain_db) + change_db
         strip.gain_db = float("-inf") if wanted < _LEAST_DB else min(MAX_GAIN_DB, wanted)
