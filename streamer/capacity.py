@@ -82,8 +82,7 @@ def check_capacity(capacity: Capacity, *, longest_hop_s: float) -> str | None:
     )
     if capacity.share > 1.0:
         raise CapacityError(
-            f"{spent}, so it cannot keep up on this machine: what would work is "
-            f"{_remedies(capacity, longest_hop_s)}"
+            f"{spent}, so it cannot keep up on this machine: what would work is {_remedies(capacity, longest_hop_s)}"
         )
     if capacity.share > TIGHT_SHARE:
         return f"{spent}, {100 * capacity.share:.0f} % of it: expect misses when the machine has other work"

@@ -11,7 +11,7 @@ import pytest
 
 import engine
 from engine.priority import PriorityReport
-from streamer.cli import doctor, facts
+from streamer.cli import audio_facts, doctor, facts
 from streamer.cli.audio_findings import AudioFacts
 from streamer.cli.findings import ModelFacts
 from tests.streamer.cli.conftest import Command
@@ -44,8 +44,8 @@ def test_a_machine_without_sound_is_well_for_who_separates_files(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = PriorityReport("trial", "SCHED_FIFO 4", False, "SCHED_OTHER nice 0", "refused", "ask for more")
-    monkeypatch.setattr(doctor, "audio_facts", lambda: AudioFacts(missing="PortAudio"))
-    monkeypatch.setattr(doctor, "priority_facts", lambda: refused)
+    monkeypatch.setattr(audio_facts, "audio_facts", lambda: AudioFacts(missing="PortAudio"))
+    monkeypatch.setattr(audio_facts, "priority_facts", lambda: refused)
     monkeypatch.setattr(doctor, "model_facts", lambda name: ModelFacts(name, "", 0.01, 0.001, 0.002))
     ended = command("doctor")
     assert ended.code == 0

@@ -37,7 +37,9 @@ class Stage:
         self.device = device
         self.sessions: list[LiveSession] = []
         self.run_s: Sequence[float] = ()
-        """What every model is measured to take."""
+        """What the first model is measured to take."""
+        self.later_run_s: Sequence[float] = ()
+        """And those after it."""
         self.is_heard = threading.Event()
         stage = self
 
@@ -53,7 +55,9 @@ class Stage:
 
         def processor(separator: Any, *, realtime: bool, priority: bool, plan: Any) -> Any:
             assert realtime
-            return processor_on(device, separator, run_s=stage.run_s, plan=plan)
+            return processor_on(
+                device, separator, run_s=stage.later_run_s if stage.sessions else stage.run_s, plan=plan
+            )
 
         monkeypatch.setattr("streamer.live.LiveSession", Session)
         monkeypatch.setattr("streamer.processor.StemProcessor", processor)
@@ -101,6 +105,12 @@ def live(command: Command, stage: Stage, model: Path) -> Command:
         return command("live", "-m", model, *options)
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
 
 
 @pytest.fixture
@@ -164,7 +174,7 @@ def test_ctrl_c_reports_and_ends_with_130(live: Command, stage: Stage) -> None:
     ("options", "said"),
     [
         (["--latency-ms", "fast"], "--latency-ms 'fast' is no latency"),
-        (["--latency-ms", "30"], "30 ms from end to end are too little for 'parts'"),
+        (["--latency-ms", "20"], "20 ms from end to end are too little for 'parts'"),
         (["--gain", "vocals"], "--gain 'vocals' is not STEM=DB"),
         (["--gain", "vocals=40"], "gain_db of vocals is 40.0"),
         (["--mute", "piano"], "stem 'piano' is unknown"),
@@ -172,18 +182,16 @@ def test_ctrl_c_reports_and_ends_with_130(live: Command, stage: Stage) -> None:
         (["--stem-outputs", "vocals=1", "drums=1"], "output channel 1 is used twice"),
         (["mic", "loopback"], "sources mic, loopback were given: give one"),
         (["--hop-ms", "nan"], "--hop-ms nan is no time between two windows"),
-        (["--hop-ms", "1000"], "hop"),
-        (["--duration", "-1"], "--duration -1 is no length"),
-        (["--duration", "nan"], "--duration nan is no length"),
+        (["--hop-ms", "1000"], "is too long: it must be at most window - look-ahead"),
         (["-b", "0"], "max_block_frames=0 is not supported"),
         (["--ring-blocks", "0"], "ring_blocks=0 is not supported"),
         (["-r", "1"], "sample_rate=1 is not supported"),
         (["--no-such-option"], "No such option"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_is_not_allowed_ends_with_2_and_one_line(live: Command, options: list[str], said: str) -> None:
-    ended = live(*options)
+    ended = live("--duration", "0.1", *options)
     assert ended.code == 2
     assert said in ended.error
     assert ended.out == ""
@@ -198,17 +206,24 @@ def test_what_is_not_allowed_ends_with_2_and_one_line(live: Command, options: li
         (["--stem-outputs", "vocals=1,2", "drums=3,4"], "'loop' has 2 channel(s), and channel 4 was asked for"),
         (["-r", "22050"], "rates taken are 44100, 48000; use one as sample_rate"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_the_device_does_not_do_ends_with_3_and_one_line(
     live: Command, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
 ) -> None:
     if "-r" in options:
         refuse_the_rate(monkeypatch)
-    ended = live(*options)
+    ended = live("--duration", "0.1", *options)
     assert ended.code == 3
     assert said in ended.error
     assert len(ended.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("duration", ["-1", "nan"])
+def test_what_is_no_length_ends_with_2(live: Command, duration: str) -> None:
+    ended = live("--duration", duration)
+    assert ended.code == 2
+    assert f"--duration {duration} is no length: give seconds, 0 or more" in ended.error
 
 
 def refuse_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +281,7 @@ def test_a_folder_that_takes_no_recording_ends_with_1(live: Command, tmp_path: P
 
 def test_a_microphone_that_gives_nothing_ends_with_3_and_one_line(live: Command, stage: Stage) -> None:
     stage.device.sound = np.zeros((2, RATE), np.float32)
-    ended = live()
+    ended = live("--duration", "10")
     assert ended.code == 3
     assert ended.error.startswith("error: the input has given nothing but digital silence for 3 s: check that")
     assert "--allow-silence" in ended.error
@@ -313,12 +328,6 @@ def test_json_holds_the_whole_report(live: Command, stage: Stage) -> None:
     assert (result["capacity"], result["drift"], result["priorities"], result["events"]) == (None, None, [], [])
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-
-
 def test_what_is_recorded_is_what_was_heard(live: Command, stage: Stage) -> None:
     ended = live("--duration", "1", "--record", "takes", "--mute", "vocals")
     assert ended.code == 0
@@ -359,7 +368,7 @@ def test_a_model_that_fits_the_latency_is_chosen(command: Command, stage: Stage)
 
 
 def test_a_latency_that_no_model_has_is_refused_with_one_that_works(command: Command, stage: Stage) -> None:
-    ended = command("live", "--latency-ms", "20")
+    ended = command("live", "--latency-ms", "20", "--duration", "0.1")
     assert ended.code == 2
     (smallest,) = re.findall(r"the smallest that works here is ([0-9.]+) ms", ended.error)
     assert command("live", "--latency-ms", smallest, "--duration", "0.5").code == 0
@@ -441,22 +450,41 @@ def test_a_change_that_is_refused_is_told_and_the_session_stays(
     command: Command, stage: Stage, keys: Callable[[str], object]
 ) -> None:
     keys("mq")
-    # What the device may have counts when the session has begun.
-    stage.at(256, lambda: setattr(stage, "run_s", [1.0] * 20))
-    begun = Stage.at
-    assert begun
+    stage.later_run_s = [1.0] * 20
     ended = command("live", "--json")
     assert ended.code == 0
-    assert json.loads(ended.out)["operating_point"] == "balanced"
+    result = json.loads(ended.out)
+    assert (result["operating_point"], result["events"]) == ("balanced", [])
+    (warning,) = [line for line in ended.err.splitlines() if line.startswith("warning: ")]
+    assert warning.startswith("warning: stays as it is: 'spatial' takes 1000.0 ms")
+
+
+def test_a_change_to_a_model_with_little_time_is_warned_of(
+    command: Command, stage: Stage, keys: Callable[[str], object]
+) -> None:
+    keys("mq")
+    stage.later_run_s = [0.009] * 20
+    ended = command("live", "--json")
+    assert json.loads(ended.out)["operating_point"] == "quality"
+    (warning,) = [line for line in ended.err.splitlines() if line.startswith("warning: ")]
+    assert "'spatial' takes 9.0 ms" in warning
 
 
 def test_the_status_is_shown_where_standard_error_is_a_terminal(
     live: Command, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    is_shown = threading.Event()
+
     class Screen(io.StringIO):
         def isatty(self) -> bool:
             return True
 
+        def write(self, text: str) -> int:
+            if "misses" in text:
+                is_shown.set()
+            return super().write(text)
+
+    stage.at(RATE // 2, lambda: is_shown.wait(PATIENCE_S))
     screen = Screen()
     monkeypatch.setattr(live_status, "sys", SimpleNamespace(stderr=screen))
     monkeypatch.setenv("TERM", "xterm")
