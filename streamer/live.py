@@ -56,8 +56,7 @@ class LiveSession:
     ring_blocks : int, optional
         Blocks from the capture of one to its return: the time to move it. Left out: what ``default_ring_blocks`` gives.
     outputs : OutputMap, str, iterable of str, optional
-        What is played on which channel of the output, also as ``"vocals=1,2 drums=3,4"``; left out, the mix on its
-        first two.
+        What is played on which channel, also as ``"vocals=1,2 drums=3,4"``; left out, the mix on the first two.
     record : path-like, optional
         Folder for a `Recorder` of the stems; each model that is changed to begins a take of its own.
     configure : callable, optional
@@ -133,9 +132,8 @@ class LiveSession:
         self._record, self._configure = record, configure
         self._allows_feedback = allow_feedback
         self._checks_capacity, self._priority = checks_capacity, priority
-        self._waits_for_device = waits_for_device
         self._interpreter = (switch_interval_s, freezes)
-        self._clock = clock
+        self._waits_for_device, self._clock = waits_for_device, clock
         self._end = threading.Event()
         self._stopped = threading.Event()
         self._error: Exception | None = None

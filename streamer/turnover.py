@@ -111,9 +111,8 @@ class Turnover:
         self._release(but=None)
 
     def _release(self, but: Chain | None) -> None:
-        with self._keeping:
-            unheard = [chain for chain in self._held if chain is not but]
-            self._held = [chain for chain in self._held if chain is but]
+        unheard = [chain for chain in self._held if chain is not but]
+        self._held = [chain for chain in self._held if chain is but]
         for chain in unheard:
             # The disk may be slow, and nobody who only looks on has to wait for it.
             chain.finish_recording()

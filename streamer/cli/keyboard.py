@@ -33,7 +33,8 @@ _READ_BYTES = 1024
 class Keyboard:
     """Gives keys in a ``with`` block; none where standard input is no terminal, so a program can always ask.
 
-    Ctrl-C stays Ctrl-C. After Ctrl-Z and ``fg`` the keys work again, and at the end the terminal is as it was.
+    Ctrl-C stays Ctrl-C. In the background there are no keys; after ``fg`` they work again, and at the end the terminal
+    is as it was.
     """
 
     def __init__(self) -> None:
@@ -76,14 +77,17 @@ class Keyboard:
             signal.signal(signal.SIGCONT, self._continued)
         # A terminal that went away has no settings any more.
         with suppress(termios.error):
-            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._settings)
+            if self._is_ours():
+                termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._settings)
         self._settings = None
 
     def pressed(self) -> Sequence[str]:
         """Give the keys since the last call: characters, and ``up``, ``down``, ``left``, ``right``, ``space``."""
         if self._settings is None:
             return ()
-        return _pressed_on_windows() if sys.platform == "win32" else self._pressed()
+        if sys.platform == "win32":
+            return _pressed_on_windows()
+        return self._pressed() if self._is_ours() else ()
 
     def _pressed(self) -> Sequence[str]:
         text = self._begun
@@ -95,8 +99,18 @@ class Keyboard:
         self._begun = next((begun for begun in _BEGUN if text.endswith(begun)), "")
         return _keys_in(text.removesuffix(self._begun))
 
+    def _is_ours(self) -> bool:
+        """Whether this job may use the terminal: the system stops one in the background that reads from it or sets it."""
+        if sys.platform == "win32":
+            return True
+        try:
+            return os.tcgetpgrp(self._descriptor) == os.getpgrp()
+        except OSError:
+            # One that does not control this job cannot stop it either.
+            return True
+
     def _set_raw(self, number: int = 0, frame: FrameType | None = None) -> None:
-        if sys.platform != "win32":
+        if sys.platform != "win32" and self._is_ours():
             import termios
             import tty
 

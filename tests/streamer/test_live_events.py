@@ -117,14 +117,16 @@ def test_the_sound_ends_on_a_straight_line_and_nothing_follows(device: ScriptedD
     assert last.shape[1] >= BLOCK + fade + STATED[1]
 
 
-def test_a_device_that_is_lost_while_the_sound_ends_is_left_alone(device: ScriptedDevice) -> None:
+@pytest.mark.parametrize("dead_for_s", [0.0, 0.5, 0.85])
+def test_a_device_that_is_lost_while_the_sound_ends_is_left_alone(device: ScriptedDevice, dead_for_s: float) -> None:
     session = session_on(device)
 
-    def end_and_die() -> None:
-        session.stop()
+    def die() -> None:
         device.is_alive = False
 
-    device.events[RATE] = end_and_die
+    device.events = {RATE: die, RATE + round(dead_for_s * RATE): session.stop}
+    if not dead_for_s:
+        device.events[RATE - 1] = die
     with session:
         assert session.wait(PATIENCE_S)
     assert session.error is None

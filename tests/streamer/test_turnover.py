@@ -342,6 +342,30 @@ def test_a_chain_that_comes_too_late_for_its_turn_is_released(device: ScriptedDe
     turnover.release()
 
 
+def test_a_chain_that_is_looked_at_is_not_released_meanwhile(device: ScriptedDevice) -> None:
+    processor = processor_on(device).prepare(sample_rate=RATE, channels=2, max_block_frames=BLOCK)
+    mixer = Mixer(processor.stems, channels=2, sample_rate=RATE, max_block_frames=BLOCK)
+    is_near = threading.Event()
+
+    class Watched(Chain):
+        def finish_recording(self) -> None:
+            super().finish_recording()
+            is_near.set()
+
+    turnover = Turnover(
+        Watched(processor, mixer, block_frames=BLOCK), device_channels=2, block_frames=BLOCK, fade_frames=9
+    )
+    releases = threading.Thread(target=turnover.release)
+    with turnover.kept() as chain:
+        releases.start()
+        assert is_near.wait(PATIENCE_S)
+        for _ in range(100):
+            chain.processor.stats()
+    releases.join(PATIENCE_S)
+    with pytest.raises(LifecycleError, match="not prepared"):
+        processor.stats()
+
+
 def test_after_a_jump_during_a_change_the_new_model_is_heard_at_its_place(
     device: ScriptedDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,6 +385,13 @@ def test_after_a_jump_during_a_change_the_new_model_is_heard_at_its_place(
     new = session.latency.total_frames - sum(STATED)
     assert returned(device, old, end=begun + 4 * BLOCK - old).all()
     assert returned(device, new, begin=begun + RATE // 2 + old + FADE + 10 * BLOCK).all()
+    # The change begins anew: until the new model has something to give, it is the old one.
+    epoch = begun // BLOCK * BLOCK + 5 * BLOCK + session.stats().skipped_frames
+    heard = slice(epoch + 10 * BLOCK, epoch + new - old)
+    assert heard.stop - heard.start > 4 * BLOCK
+    assert device.sound is not None
+    played = device.kept[:, heard.start + old : heard.stop + old]
+    np.testing.assert_allclose(played, device.sound[:, heard], atol=1e-6)
     # Nothing of the time before the jump is heard again: silence lasts for the latency.
     silent = device.kept[:, begun + 8 * BLOCK : begun + RATE // 2 + min(old, new)]
     assert not silent.any()

@@ -115,6 +115,21 @@ def test_after_ctrl_z_and_fg_the_keys_work_again(terminal: Terminal) -> None:
     assert terminal.settings() == before
 
 
+def test_a_job_in_the_background_leaves_the_terminal_alone(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = terminal.settings()
+    group = os.getpgrp()
+    monkeypatch.setattr(os, "tcgetpgrp", lambda descriptor: group + 1)
+    with Keyboard() as keyboard:
+        assert terminal.settings() == before
+        terminal.type("q\n")
+        assert list(keyboard.pressed()) == []
+        monkeypatch.setattr(os, "tcgetpgrp", lambda descriptor: group)
+        signal.raise_signal(signal.SIGCONT)
+        assert is_raw(terminal.settings())
+        assert "q" in keyboard.pressed()
+    assert terminal.settings() == before
+
+
 def test_keys_come_on_another_thread_too(terminal: Terminal) -> None:
     before, found = terminal.settings(), []
 

@@ -181,6 +181,7 @@ def test_ctrl_c_reports_and_ends_with_130(live: Command, stage: Stage) -> None:
         (["--stem-outputs", "piano=1"], "stem 'piano' is unknown"),
         (["--stem-outputs", "vocals=1", "drums=1"], "output channel 1 is used twice"),
         (["mic", "loopback"], "sources mic, loopback were given: give one"),
+        (["--device-latency", "fast"], "--device-latency 'fast' is not known"),
         (["--hop-ms", "nan"], "--hop-ms nan is no time between two windows"),
         (["--hop-ms", "1000"], "is too long: it must be at most window - look-ahead"),
         (["-b", "0"], "max_block_frames=0 is not supported"),
@@ -372,6 +373,17 @@ def test_a_latency_that_no_model_has_is_refused_with_one_that_works(command: Com
     assert ended.code == 2
     (smallest,) = re.findall(r"the smallest that works here is ([0-9.]+) ms", ended.error)
     assert command("live", "--latency-ms", smallest, "--duration", "0.5").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [([], "low"), (["--latency-ms", "quality"], "high"), (["--device-latency", "0.05"], 0.05)],
+)
+def test_the_driver_is_asked_for_what_goes_with_the_operating_point(
+    live: Command, options: list[str], asked: str | float
+) -> None:
+    assert live("--duration", "0.2", *options).code == 0
+    assert sys.modules["sounddevice"].opened[-1]["latency"] == asked  # type: ignore[attr-defined]
 
 
 def test_devices_are_listed(command: Command, stage: Stage) -> None:
