@@ -100,7 +100,7 @@ class Keyboard:
         return _keys_in(text.removesuffix(self._begun))
 
     def _is_ours(self) -> bool:
-        """Whether this job may use the terminal: the system stops one in the background that reads from it or sets it."""
+        """Whether this job may use the terminal: the system stops one in the background that does."""
         if sys.platform == "win32":
             return True
         try:
