@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import re
 import threading
 import warnings
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 from engine.backends.torch_runtime import torch
 from engine.errors import ModelError
 from engine.model_file import check_model_file
+from engine.pickles import ForbiddenError, check_pickles
 
 __all__ = ["WRAPPERS", "check_finite", "container_of", "read_tensors"]
 
@@ -28,7 +28,6 @@ _SAFETENSORS, _TORCH_ZIP, _TORCH_LEGACY = "safetensors", "PyTorch", "PyTorch (le
 _MAX_HEADER_BYTES = 100_000_000  # what the safetensors format allows
 _SHOWN_BYTES = 24
 _CAUSE_CHARACTERS = 200
-_FORBIDDEN = re.compile(r"(?:GLOBAL|global) `?([\w.]+)")
 _Tensors = dict[str, torch.Tensor]
 
 
@@ -40,7 +39,7 @@ class _Inert:
 
     __slots__ = ()
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, first: object = None, second: object = None, third: object = None) -> None:
         pass
 
     def __setstate__(self, state: object) -> None:
@@ -59,10 +58,10 @@ def read_tensors(path: Path, source: str) -> _Tensors:
     """Read the weights of a PyTorch or safetensors file.
 
     What kind of file it is shows in its first bytes, not in its name. PyTorch files are read by its unpickler for
-    weights, which knows tensors and plain containers and no other object; for NumPy's numbers, which training programs
-    leave beside the weights, something takes their place that does nothing. They are mapped into memory where their
-    format allows it, so that a copy is made only once. Weights may be the whole of the file or stand under one of
-    `WRAPPERS`; a prefix ``module.`` that every name has is taken off.
+    weights, once `engine.pickles` has found that they ask for nothing but what weights need; for NumPy's numbers, which
+    training programs leave beside the weights, something takes their place that does nothing. They are mapped into
+    memory where their format allows it, so that a copy is made only once. Weights may be the whole of the file or stand
+    under one of `WRAPPERS`; a prefix ``module.`` that every name has is taken off.
 
     Parameters
     ----------
@@ -130,16 +129,18 @@ def _torch_contents(path: Path, source: str, *, is_zip: bool) -> object:
     try:
         with path.open("rb") as file, warnings.catch_warnings(), _STANDING_IN, _allowing_stand_ins():
             warnings.simplefilter("ignore")
+            check_pickles(file, is_zip=is_zip)
             contents: object = torch.load(
                 os.fspath(path) if is_mapped else file, map_location="cpu", weights_only=True, mmap=is_mapped
             )
+    except ForbiddenError as error:
+        raise ModelError(
+            f"{source} is refused: it asks for {_cause(error)!r} when it is read, and only weights are allowed; "
+            "nothing of it was run; get a file of the weights alone, best as safetensors"
+        ) from error
     except pickle.UnpicklingError as error:
-        if forbidden := _FORBIDDEN.search(str(error)):
-            raise ModelError(
-                f"{source} is refused: it asks for {forbidden[1]!r} when it is read, and only weights are allowed; "
-                "nothing of it was run; get a file of the weights alone, best as safetensors"
-            ) from error
-        cause = _cause(str(error).rpartition("WeightsUnpickler error: ")[2].partition("\n")[0])
+        said = str(error).rpartition("WeightsUnpickler error: ")[2]
+        cause = _cause(next((line for line in said.splitlines() if line.strip()), "no reason is told"))
         raise ModelError(
             f"{source} cannot be read ({cause}): get a file that torch.save wrote, or download it again"
         ) from error

@@ -38,8 +38,12 @@ def demix(
     Takes the place of ``utils.model_utils.demix`` of ZFTurbo/Music-Source-Separation-Training (MIT): the same
     arguments, the same dictionary. Windows, crossfade, reflection at the ends and batches are those of the config, and
     so is automatic mixed precision on CUDA. Where that function loses samples, nothing is lost: with one window over
-    each frame, with tracks shorter than two windows in batches, with any length. A module that gives values that are
-    not finite is an error, not silence. The sums are a window long, not a track.
+    each frame, with short tracks in batches, with any length. A module that gives values that are not finite is an
+    error, not silence. The sums are a window long, not a track.
+
+    A border is what windows overlap by: with a window of W frames and N of them over each, W - W // N. Tracks of up to
+    two borders are reflected at their ends here and not there, where a track's first frames are in fewer windows, so
+    their stems differ. From two borders and one frame on they are the same.
 
     Parameters
     ----------
@@ -68,7 +72,7 @@ def demix(
     Raises
     ------
     ConfigurationError
-        If ``model_type`` or a value of ``config`` cannot be used.
+        If ``model_type``, ``device`` or a value of ``config`` cannot be used.
     BlockError
         If ``mix`` has another shape or holds no numbers.
     ModelError
@@ -169,7 +173,11 @@ class _ModuleSeparator(Separator):
 
 
 def _audio(mix: npt.ArrayLike | torch.Tensor) -> F32:
-    values: npt.NDArray[Any] = mix.detach().cpu().numpy() if isinstance(mix, torch.Tensor) else np.asarray(mix)
+    if isinstance(mix, torch.Tensor):
+        mix = mix.detach().cpu()
+        # NumPy does not know all kinds of floats that PyTorch knows.
+        mix = mix.to(torch.float32) if mix.is_floating_point() else mix
+    values: npt.NDArray[Any] = np.asarray(mix)
     if values.dtype.kind not in "fiu":
         raise BlockError(f"mix must hold numbers, not {values.dtype}: give an array or a tensor of floats")
     with np.errstate(over="ignore"):
@@ -180,22 +188,33 @@ def _audio(mix: npt.ArrayLike | torch.Tensor) -> F32:
 
 def _placed(device: torch.device | str) -> torch.device:
     """Name the device in full: the current one belongs to a thread, and the module runs on another."""
-    place = torch.device(device)
-    if place.type == "cuda" and place.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
+    try:
+        place = torch.device(device)
+        if place.type == "cuda" and place.index is None:
+            place = torch.device("cuda", torch.cuda.current_device())
+        torch.empty(0, device=place)
+    except Exception as error:  # each kind of device has errors of its own
+        cause = " ".join(str(error).split())[:_CAUSE_CHARACTERS]
+        raise ConfigurationError(f"device {device!r} cannot be used ({cause}): give one that PyTorch has here") from error
     return place
 
 
 def _names(config: object) -> tuple[str, ...]:
     target = _setting(config, "training.target_instrument", None)
+    if target is not None and not isinstance(target, str | int):
+        raise ConfigurationError(
+            f"config has training.target_instrument {reprlib.repr(target)}: it must be a stem's name, or None"
+        )
     if target is not None:
         return (str(target),)
-    names = _setting(config, "training.instruments", ())
-    if isinstance(names, str) or not isinstance(names, Sequence) or not names or len(set(names)) != len(names):
+    given = _setting(config, "training.instruments", ())
+    is_list = isinstance(given, Sequence) and not isinstance(given, str)
+    names = tuple(str(name) for name in given if isinstance(name, str | int)) if is_list else ()
+    if not names or len(names) != len(given) or len(set(names)) != len(names):
         raise ConfigurationError(
-            f"config has training.instruments {reprlib.repr(names)}: it must be a list of the stems' names, each once"
+            f"config has training.instruments {reprlib.repr(given)}: it must be a list of the stems' names, each once"
         )
-    return tuple(map(str, names))
+    return names
 
 
 def _window(config: object) -> int:

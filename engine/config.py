@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import reprlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 
 from engine.errors import ModelError
+from engine.plain_yaml import PlainLoader
 
 __all__ = [
     "AudioSection",
@@ -24,6 +25,15 @@ __all__ = [
 _MAX_CHARACTERS = 65_536  # with all of a training's settings, such files have some thousand
 _MODEL_TYPE = "mdx23c"
 _DEFAULT_OVERLAP = 4
+_MAX_RATE = 768_000  # Hz
+_MAX_FRAMES = 1 << 24  # six minutes; the longest window of a public model has 12 seconds
+_MAX_FFT = 1 << 20
+_MAX_CHANNELS = 1 << 16
+_MAX_DEPTH = 64
+_MAX_STEMS = 256
+
+
+_Factor = Annotated[StrictInt, Field(ge=1, le=_MAX_DEPTH)]
 
 
 class _Section(BaseModel):
@@ -48,12 +58,12 @@ class AudioSection(_Section):
         Bins that the network sees, from 0 up. The checkpoint says it too.
     """
 
-    sample_rate: StrictInt = Field(ge=1)
-    n_fft: StrictInt = Field(ge=4)
-    hop_length: StrictInt = Field(ge=1)
-    chunk_size: StrictInt = Field(ge=1)
+    sample_rate: StrictInt = Field(ge=1, le=_MAX_RATE)
+    n_fft: StrictInt = Field(ge=4, le=_MAX_FFT)
+    hop_length: StrictInt = Field(ge=1, le=_MAX_FFT)
+    chunk_size: StrictInt = Field(ge=1, le=_MAX_FRAMES)
     num_channels: StrictInt = Field(default=2, ge=1, le=2)
-    dim_f: StrictInt | None = Field(default=None, ge=1)
+    dim_f: StrictInt | None = Field(default=None, ge=1, le=_MAX_FFT)
 
 
 class ModelSection(_Section):
@@ -71,13 +81,13 @@ class ModelSection(_Section):
 
     act: str
     norm: str | None
-    num_channels: StrictInt | None = Field(default=None, ge=1)
-    growth: StrictInt | None = Field(default=None, ge=0)
-    num_scales: StrictInt | None = Field(default=None, ge=1)
-    num_blocks_per_scale: StrictInt | None = Field(default=None, ge=1)
-    bottleneck_factor: StrictInt | None = Field(default=None, ge=1)
-    num_subbands: StrictInt | None = Field(default=None, ge=1)
-    scale: tuple[StrictInt, StrictInt] | None = None
+    num_channels: StrictInt | None = Field(default=None, ge=1, le=_MAX_CHANNELS)
+    growth: StrictInt | None = Field(default=None, ge=0, le=_MAX_CHANNELS)
+    num_scales: StrictInt | None = Field(default=None, ge=1, le=_MAX_DEPTH)
+    num_blocks_per_scale: StrictInt | None = Field(default=None, ge=1, le=_MAX_DEPTH)
+    bottleneck_factor: StrictInt | None = Field(default=None, ge=1, le=_MAX_CHANNELS)
+    num_subbands: StrictInt | None = Field(default=None, ge=1, le=_MAX_CHANNELS)
+    scale: tuple[_Factor, _Factor] | None = None
 
 
 class TrainingSection(_Section):
@@ -93,7 +103,7 @@ class TrainingSection(_Section):
         Kind of network, where the file names it.
     """
 
-    instruments: tuple[str, ...] = Field(min_length=1)
+    instruments: tuple[str, ...] = Field(min_length=1, max_length=_MAX_STEMS)
     target_instrument: str | None = None
     model_type: str | None = None
 
@@ -111,8 +121,8 @@ class InferenceSection(_Section):
         Whether a track is brought to unit variance first.
     """
 
-    chunk_size: StrictInt | None = Field(default=None, ge=1)
-    num_overlap: StrictInt = Field(default=_DEFAULT_OVERLAP, ge=1)
+    chunk_size: StrictInt | None = Field(default=None, ge=1, le=_MAX_FRAMES)
+    num_overlap: StrictInt = Field(default=_DEFAULT_OVERLAP, ge=1, le=_MAX_FRAMES)
     normalize: StrictBool = False
 
 
@@ -159,8 +169,8 @@ class Mdx23cConfig(_Section):
         return "instrumental" if target.lower() == "vocals" else f"no_{target}"
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, and the one tag of Python's that public configs use and that makes plain data."""
+class _Loader(PlainLoader):
+    """The loader of plain data, and the one tag of Python's that public configs use and that makes plain data."""
 
 
 def _tuple(loader: _Loader, node: yaml.Node) -> tuple[Any, ...]:
@@ -277,4 +287,8 @@ def _check_transform(config: Mdx23cConfig, source: str) -> None:
         raise ModelError(
             f"{source} has {key} {window}: it must be a multiple of audio.hop_length ({hop}) and more than half of "
             f"audio.n_fft ({n_fft // 2})"
+        )
+    if "num_overlap" in config.inference.model_fields_set and config.inference.num_overlap > window:
+        raise ModelError(
+            f"{source} has inference.num_overlap {config.inference.num_overlap}: it must be at most {key}, {window}"
         )

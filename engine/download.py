@@ -36,7 +36,9 @@ def download(
 
     What has come lies in ``NAME.part`` beside the target, and ``NAME.part.json`` says what it belongs to. Whatever ends
     the work leaves both, so that the next call asks for the rest; a server that sends all of it nevertheless, or whose
-    file has changed, makes it begin anew. A connection that ends early is made again while that brings anything.
+    file has changed, makes it begin anew, and so does another SHA-256, but not before a server sends what was asked
+    for. A connection that ends early is made again while that brings anything. Where nobody tells the length, what came
+    is kept although its SHA-256 is another one: more may be missing. No more is taken than the length that is known.
     The file gets its name when it is whole and its SHA-256 is the one that is wanted.
 
     One caller at a time for a target, see `engine.file_lock`. It blocks the calling thread.
@@ -107,28 +109,31 @@ class _Download:
         self._total = size_bytes
         self._validator = ""
         self._is_pieced = False
+        self._is_ours = True  # what lies in the part belongs to this download, and may be thrown away
 
     def run(self) -> None:
         try:
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            belongs = self._read_record()
-            file = io.FileIO(self._part, "r+b" if belongs else "w+b")
+            was_there, belongs = self._part.is_file(), self._read_record()
+            self._is_ours = belongs or not was_there
+            file = io.FileIO(self._part, "r+b" if was_there else "w+b")
         except OSError as error:
             raise _no_place(self._target.parent, error) from error
         with file:
             try:
                 self._fill(file)
             except BaseException:
-                if not self._done:
+                if self._is_ours and not self._done:
                     self._remove()
                 raise
         self._place()
 
     def _fill(self, file: io.FileIO) -> None:
-        self._take_up(file)
+        if self._is_ours:
+            self._take_up(file)
         if not self._is_whole():
             self._fetch(file)
-            if not self._is_whole() and self._is_pieced:
+            if not self._is_whole() and self._is_pieced and self._total is not None:
                 # The first bytes may have been another file's: a server need not notice that its file changed.
                 self._begin_anew(file)
                 self._fetch(file)
@@ -159,6 +164,7 @@ class _Download:
 
     def _begin_anew(self, file: io.FileIO) -> None:
         self._digest, self._done, self._validator = hashlib.sha256(), 0, ""
+        self._is_ours = True
         try:
             file.seek(0)
             file.truncate()
@@ -187,13 +193,14 @@ class _Download:
             try:
                 answer = self._ask()
             except RangeRefusedError:
-                self._begin_anew(file)
-                answer = self._ask()
+                answer = self._ask(anew=True)
             with answer.stream:
                 if answer.first_byte not in (0, self._done):
                     return "the server sends another part of it than was asked for: try again later"
                 self._accept(answer, file)
                 while block := answer.stream.read1(_BLOCK_BYTES):
+                    if self._total is not None and self._done + len(block) > self._total:
+                        raise self._too_long(file)
                     self._write(file, block)
                     self._add(block)
         except (http.client.IncompleteRead, ConnectionResetError, BrokenPipeError):
@@ -202,28 +209,30 @@ class _Download:
             return explain(error, self._url, self._timeout_s)
         return self._cut() if self._total is not None and self._done < self._total else ""
 
-    def _ask(self) -> Answer:
-        return ask(self._url, first_byte=self._done, validator=self._validator, timeout_s=self._timeout_s)
+    def _ask(self, *, anew: bool = False) -> Answer:
+        first, validator = (0, "") if anew else (self._done, self._validator)
+        return ask(self._url, first_byte=first, validator=validator, timeout_s=self._timeout_s)
 
     def _accept(self, answer: Answer, file: io.FileIO) -> None:
-        if self._done and not answer.first_byte:
-            self._begin_anew(file)
-        self._is_pieced = answer.first_byte > 0
         wanted, offered = self._size_bytes, answer.total_bytes
         if wanted is not None and offered is not None and wanted != offered:
-            self._remove()
+            if self._is_ours:
+                self._remove()
             raise ModelError(
                 f"{self._url!r} offers {offered} bytes where {self._target.name} has {wanted}: it is another file; "
                 "give another address with --url"
             )
         self._total = offered if offered is not None else wanted
         free = shutil.disk_usage(self._target.parent).free
-        if self._total is not None and free < self._total - self._done:
+        needed = 0 if self._total is None else self._total - os.fstat(file.fileno()).st_size
+        if free < needed:
             raise ModelError(
-                f"{self._target.name} needs {shown_bytes(self._total - self._done)} more and "
-                f"{str(self._target.parent)!r} has {shown_bytes(free)} left: free some, or set STEMSTREAM_CACHE to a "
-                f"folder on another disk{self._kept()}"
+                f"{self._target.name} needs {shown_bytes(needed)} more and {str(self._target.parent)!r} has "
+                f"{shown_bytes(free)} left: free some, or set STEMSTREAM_CACHE to a folder on another disk{self._kept()}"
             )
+        if not answer.first_byte:
+            self._begin_anew(file)
+        self._is_pieced = answer.first_byte > 0
         self._validator = answer.validator
         record = {"url": self._url, "sha256": self._sha256, "validator": self._validator}
         try:
@@ -253,8 +262,22 @@ class _Download:
         with suppress(OSError):
             self._record.unlink()
 
+    def _too_long(self, file: io.FileIO) -> ModelError:
+        file.close()
+        self._remove()
+        return ModelError(
+            f"{self._url!r} sends more than the {self._total} bytes that {self._target.name} has: it is another file, "
+            "and was thrown away; give another address with --url"
+        )
+
     def _give_up(self, file: io.FileIO) -> None:
         found, size = self._digest.hexdigest(), self._done
+        if self._total is None:
+            raise ModelError(
+                f"what {self._url!r} gave has the SHA-256 {found} where {self._sha256} is wanted, and nobody tells its "
+                f"length: the connection ended early, or it is another file{self._kept()}, or give another address "
+                "with --url"
+            )
         file.close()
         self._remove()
         raise ModelError(

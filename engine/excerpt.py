@@ -9,6 +9,8 @@ from engine.errors import ConfigurationError
 
 __all__ = ["Excerpt", "parse_time"]
 
+_MAX_S = 1e9
+
 
 @dataclass(frozen=True)
 class Excerpt:
@@ -23,17 +25,21 @@ class Excerpt:
     Raises
     ------
     ConfigurationError
-        If the start is negative, the duration is not positive, or one of them is no number.
+        If the start is negative, the duration is not positive, or one of them is no number or above 1e9.
     """
 
     start_s: float = 0.0
     duration_s: float | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.start_s) and self.start_s >= 0):
-            raise ConfigurationError(f"start {self.start_s:g} s cannot be used: give 0 or more seconds, or m:ss")
-        if self.duration_s is not None and not (math.isfinite(self.duration_s) and self.duration_s > 0):
-            raise ConfigurationError(f"duration {self.duration_s:g} s cannot be used: give seconds above 0, or m:ss")
+        # No number compares as false, too.
+        if not 0 <= self.start_s <= _MAX_S:
+            raise ConfigurationError(f"start {self.start_s:g} s cannot be used: give 0 to {_MAX_S:g} seconds, or m:ss")
+        if self.duration_s is not None and not 0 < self.duration_s <= _MAX_S:
+            raise ConfigurationError(
+                f"duration {self.duration_s:g} s cannot be used: give seconds above 0 and up to {_MAX_S:g}, or m:ss; "
+                "leave it out for all the rest"
+            )
 
     def frames(self, sample_rate: int) -> tuple[int, int | None]:
         """Give the first frame, and the one behind the last; None for the end."""

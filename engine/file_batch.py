@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+import traceback
+from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -36,11 +38,15 @@ class FileOutcome:
     input : AudioInput
     report : FileReport or None
     error : StemstreamError or None
+        Without its traceback, which would keep the buffers of the file for as long as somebody keeps the error.
+    trace : str
+        That traceback, as text.
     """
 
     input: AudioInput
     report: FileReport | None = None
     error: StemstreamError | None = None
+    trace: str = ""
 
 
 def separate_files(
@@ -86,10 +92,12 @@ def separate_files(
     check_jobs(jobs)
     batch = _Batch(model, folder, Worker() if worker is None else worker, settings)
     with ThreadPoolExecutor(jobs, "stemstream-file") as pool:
-        futures = [pool.submit(batch.separate, each) for each in inputs]
+        futures = deque(pool.submit(batch.separate, each) for each in inputs)
         try:
-            for future in futures:
-                yield _awaited(future, batch, watch)
+            while futures:
+                outcome = _awaited(futures[0], batch, watch)
+                futures.popleft()
+                yield outcome
         finally:
             batch.cancel.set()
             for future in futures:
@@ -138,7 +146,7 @@ class _Batch:
             )
             return FileOutcome(each, report=report)
         except StemstreamError as error:
-            return FileOutcome(each, error=error)
+            return _failed(each, error)
         except CancelledError:
             raise
         except Exception as error:  # whatever is wrong with one file, the others of a long night go on
@@ -147,9 +155,22 @@ class _Batch:
                 f"unexpected {type(error).__name__} ({cause}): run this file again with --debug and report it"
             )
             fault.__cause__ = error
-            return FileOutcome(each, error=fault)
+            return _failed(each, fault)
         finally:
             self.under_way.pop(each.path, None)
+
+
+def _failed(each: AudioInput, error: StemstreamError) -> FileOutcome:
+    trace = "".join(traceback.format_exception(error))
+    pending: list[BaseException | None] = [error]
+    cleared: list[BaseException] = []
+    while pending:
+        link = pending.pop()
+        if link is not None and not any(link is other for other in cleared):
+            cleared.append(link)
+            link.__traceback__ = None
+            pending += [link.__cause__, link.__context__]
+    return FileOutcome(each, error=error, trace=trace)
 
 
 def _awaited(future: Future[FileOutcome], batch: _Batch, watch: Watch | None) -> FileOutcome:

@@ -7,17 +7,20 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.digests import sha256_of
 from engine.errors import AudioFileError, ConfigurationError
 from engine.excerpt import Excerpt
 from engine.files.formats import stored_subtype
 from engine.files.levels import Clip, LevelledWriters
+from engine.files.prior_stems import check_not_input, done_before
 from engine.files.provenance import Expected, mark
 from engine.files.reader import AudioReader
-from engine.files.stem_path import DEFAULT_TEMPLATE, check_inside, stem_path
+from engine.files.stem_path import DEFAULT_TEMPLATE, check_ending, check_inside, stem_path
 from engine.files.stem_writers import StemWriters
 from engine.offline import SeparationCounters, separate_blocks
 from engine.offline_model import OfflineModel
@@ -29,6 +32,7 @@ from engine.worker_client import WorkerLike
 __all__ = ["FileReport", "separate_file", "stem_outputs"]
 
 _BLOCK_FRAMES = 1 << 15
+_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def separate_file(
     folder : path-like
         Where the stems go; made if need be.
     template : str
-        Relative path in the folder, with ``{track}``, ``{stem}``, ``{ext}`` and ``{suffix}``.
+        Relative path in the folder, with ``{track}``, ``{stem}``, ``{ext}`` and ``{suffix}``; it ends as ``ext`` does.
     subfolders : sequence of str
         Folders between ``folder`` and the template's, for inputs from folders in folders.
     ext : {"wav", "flac"}
@@ -139,7 +143,8 @@ def separate_file(
         As in ``separate``.
     overwrite : bool
         False leaves a file alone whose outputs are all there, made of it with these settings, see
-        `engine.files.provenance`.
+        `engine.files.provenance`, and refuses to replace what is not a stem of this very input. True replaces
+        whatever is there, but never the input.
     model_id : str, optional
         What tells the model from all others, for that comparison; its name if left out.
 
@@ -152,9 +157,9 @@ def separate_file(
     AudioFileError
         If the input cannot be read, or ends before the excerpt begins.
     OutputError
-        If an output cannot be written, or a link leads it out of ``folder``.
+        If an output cannot be written, a link leads it out of ``folder``, or it is there and may not be replaced.
     ConfigurationError
-        If a stem, the template or the format is not among what is allowed.
+        If a stem, the template or the format is not among what is allowed, or an output is the input.
     ModelError
         If the model fails.
     concurrent.futures.CancelledError
@@ -175,10 +180,12 @@ def separate_file(
         outputs = stem_outputs(path, folder, template, model.names, ext, subfolders=subfolders)
         for output in outputs.values():
             check_inside(folder, output)
+        check_not_input(path, outputs)
         ends = [end for end in (stop, reader.frames) if end is not None]
         frames = None if reader.frames is None else min(ends) - start
         made_by = _made_by(model_id or model.spec.name, plan, start, stop, clip)
-        comments = {stem: mark(stem, made_by) for stem in outputs}
+        made_of = _digits_of(Path(path), cancel)
+        comments = {stem: mark(stem, made_by, made_of) for stem in outputs}
 
         def report(frames: int, **facts: Any) -> FileReport:
             seconds = time.monotonic() - begin
@@ -197,12 +204,11 @@ def separate_file(
         redone = ""
         if not overwrite:
             stored = stored_subtype(ext, subtype)
-            changed_ns = os.stat(path).st_mtime_ns
             expected = {
-                stem: Expected(reader.sample_rate, reader.channels, frames, stored, comment, changed_ns)
+                stem: Expected(reader.sample_rate, reader.channels, frames, stored, comment)
                 for stem, comment in comments.items()
             }
-            is_done, redone = _done_before(outputs, expected)
+            is_done, redone = done_before(outputs, expected)
             if is_done:
                 return report(frames or 0, was_done=True)
         parts = separate_blocks(
@@ -252,12 +258,21 @@ def stem_outputs(
     *,
     subfolders: Sequence[str] = (),
 ) -> dict[str, Path]:
-    """Give the path of each stem's file, by stem; see `engine.files.stem_path.stem_path`."""
+    """Give the path of each stem's file, by stem; see `engine.files.stem_path.stem_path`.
+
+    Raises
+    ------
+    ConfigurationError
+        As that does, and if a path does not end in ``.ext``.
+    """
     track, suffix = Path(path).stem, Path(path).suffix
-    return {
+    outputs = {
         name: stem_path(folder, template, track=track, stem=name.lower(), ext=ext, suffix=suffix, subfolders=subfolders)
         for name in names
     }
+    for output in outputs.values():
+        check_ending(template, output, ext)
+    return outputs
 
 
 def _chosen_model(separator: Separator, stems: Sequence[str] | None, two_stems: str | None) -> OfflineModel:
@@ -279,6 +294,19 @@ def _check_start(path: str | os.PathLike[str], start: int, frames: int | None, s
         )
 
 
+def _digits_of(path: Path, cancel: Cancel | None) -> str:
+    """Give the beginning of the input's SHA-256. All of it is read: songs of one album have the same size and ends."""
+
+    def obey(*_: object) -> None:
+        if cancel is not None and cancel.is_set():
+            raise CancelledError("the separation was cancelled")
+
+    try:
+        return sha256_of(path, obey)[:_DIGITS]
+    except OSError as error:
+        raise AudioFileError(f"{str(path)!r} cannot be read ({error.strerror}): copy or download it again") from error
+
+
 def _made_by(model_id: str, plan: WindowPlan, start: int, stop: int | None, clip: Clip) -> str:
     """Name everything that the sound depends on besides the input and the format of the file."""
     lengths = (plan.window_frames, plan.hop_frames, plan.lookahead_frames, plan.fade_frames, plan.delivery_frames)
@@ -286,16 +314,3 @@ def _made_by(model_id: str, plan: WindowPlan, start: int, stop: int | None, clip
     end = "the end" if stop is None else stop
     scaled = ", scaled" if clip is Clip.SCALE else ""
     return f"{model_id}, windows {cut} {plan.fill}, frames {start} to {end}{scaled}"
-
-
-def _done_before(outputs: dict[str, Path], expected: dict[str, Expected]) -> tuple[bool, str]:
-    """Tell whether all outputs are there as expected, and otherwise why some that are there are not."""
-    there = {stem: output for stem, output in outputs.items() if output.exists()}
-    for stem, output in there.items():
-        difference = expected[stem].difference(output)
-        if difference is not None:
-            return False, f"{str(output)!r} {difference}"
-    if there and len(there) < len(outputs):
-        missing = next(output for stem, output in outputs.items() if stem not in there)
-        return False, f"{str(missing)!r} is missing"
-    return bool(there), ""

@@ -204,6 +204,10 @@ def separate_blocks(
     known = stop_frame if frames is None else frames
     total = None if known is None else converted_frames(known, sample_rate, spec.sample_rate)
     own = Worker(batch_size) if worker is None else worker
+
+    def show(recording: Recording) -> None:
+        meter.show(math.nan if total is None else recording.fraction(total))
+
     track = Recording(
         model,
         plan,
@@ -212,7 +216,7 @@ def separate_blocks(
         gives_mixture=model.residual_index is not None if is_converted else model.with_rest,
         start=wanted.start,
         stop=wanted.stop,
-        tick=lambda: meter.show(math.nan if total is None else track.fraction(total)),
+        tick=show,
     )
     into_model = RateConverter(sample_rate, spec.sample_rate, channels)
     way_back = _way_back(model, sample_rate, channels, wanted.first_frame) if is_converted else None
@@ -227,7 +231,7 @@ def separate_blocks(
                 way_back.hear(heard)
             for part in track.run(into_model.process(heard), own):
                 yield from trim(finish(part) if way_back is None else way_back.convert(part))
-            meter.show(math.nan if total is None else track.fraction(total))
+            show(track)
             if track.is_complete:
                 break
         else:

@@ -196,8 +196,10 @@ def offline_plan(
     Raises
     ------
     PlanError
-        If the overlap is below 1 or above the window, or asked of a stateful model.
+        If the overlap is no integer, below 1 or above the window, or asked of a stateful model.
     """
+    if overlap is not None and (isinstance(overlap, bool) or not isinstance(overlap, int | np.integer)):
+        raise PlanError(f"overlap {overlap!r} cannot be used: it must be a whole number from 1")
     if spec.stateful:
         if overlap not in (None, 1):
             raise PlanError(
@@ -205,7 +207,7 @@ def offline_plan(
             )
         return stateful_plan(spec)
     window = _window(spec, window_frames)
-    overlap = spec.overlap if overlap is None else overlap
+    overlap = spec.overlap if overlap is None else int(overlap)
     if not 1 <= overlap <= window:
         raise PlanError(f"overlap {overlap} is out of range: it must be from 1 to the window's {window} frames")
     hop = window // overlap

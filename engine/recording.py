@@ -41,15 +41,20 @@ class Recording:
         The frames to give; left out, all of the recording. Only windows with a part in them are run, and those that
         prime a state before them. The recording must be fed from its first frame all the same.
     tick : callable, optional
-        Called from the thread that separates whenever a window is done; an exception from it ends the separation.
+        Called with the recording, from the thread that separates, whenever a window is done; an exception from it ends
+        the separation. It must not hold the recording itself: its buffers would wait for the garbage collector.
 
     Attributes
     ----------
+    raises_faults : bool
+        True: what a window fails with is raised by ``run`` or ``finish``.
     windows : int
         Windows the model ran.
     silent_windows : int
         Windows of digital silence that it did not need to run.
     """
+
+    raises_faults = True
 
     def __init__(
         self,
@@ -61,7 +66,7 @@ class Recording:
         gives_mixture: bool = False,
         start: int = 0,
         stop: int | None = None,
-        tick: Callable[[], None] = lambda: None,
+        tick: Callable[[Recording], None] = lambda _: None,
     ) -> None:
         spec = model.spec
         self._model = model
@@ -83,7 +88,8 @@ class Recording:
         self._heard = 0
         self._total: int | None = None
         self._drained = start
-        self._given_up: Exception | None = None
+        self._has_failed = False
+        self._fault: Exception | None = None
         self.windows = 0
         self.silent_windows = 0
 
@@ -136,20 +142,20 @@ class Recording:
         done = self._done
         if not worker.wait(lambda: self._has_output() or self._done != done):
             raise ModelError(f"the worker that ran {self._model.spec.name!r} has ended: see its log")
-        self._tick()
+        self._tick(self)
 
     @property
     def _done(self) -> int:
         return self.windows + self.silent_windows
 
     def _has_output(self) -> bool:
-        return self._start + self._output.written > self._drained or self._given_up is not None
+        return self._start + self._output.written > self._drained or self._has_failed
 
     def _drain(self, worker: WorkerLike) -> Iterator[F32]:
-        if self._given_up is not None:
-            raise ModelError(
-                f"model {self._model.spec.name!r} failed after {self.windows} windows: {self._given_up}"
-            ) from self._given_up
+        if self._has_failed:
+            # The traceback of the fault leads to this recording, which would hold itself.
+            fault, self._fault = self._fault, None
+            raise ModelError(f"model {self._model.spec.name!r} failed after {self.windows} windows: {fault}") from fault
         ends = (self._start + self._output.written, self._total, self._stop)
         end = min(end for end in ends if end is not None)
         if end <= self._drained:
@@ -188,7 +194,7 @@ class Recording:
         """Tell whether a window can run now: nobody sets it a deadline."""
         stream, plan = self._stream, self._plan
         index = stream.next_index
-        if self._given_up is not None or not stream.can_load() or not self._is_needed(index):
+        if self._has_failed or not stream.can_load() or not self._is_needed(index):
             return None
         if not self._is_heard(index) or plan.final_before(index) - self._drained > self._output.capacity:
             return None
@@ -215,7 +221,8 @@ class Recording:
     def fail(self, error: Exception, elapsed_s: float) -> None:
         """End the separation with an error."""
         self._stream.fail()
-        self._given_up = error
+        self._fault = error
+        self._has_failed = True
 
     def _is_needed(self, index: int) -> bool:
         """Whether a window has a part in the frames to give, and not only in what stands for missing input."""

@@ -66,7 +66,8 @@ def load_separator(
         A registered name, see `available_models`; the name of a public model that was downloaded, see
         `engine.public_models`; or the path of an ``.onnx`` file or of an MDX23C checkpoint (``.ckpt``, ``.pth``,
         ``.pt``, ``.th``, ``.safetensors``). A name wins over a file or folder of the same name: write ``./name`` for
-        the file. Nothing is ever fetched from a network here.
+        the file. The name of a public model's file stands for the model where no such file is. Nothing is ever fetched
+        from a network here.
     config : str or path-like, optional
         The YAML file that came with a checkpoint, see `engine.backends.torch_separator.TorchSeparator`. Other models
         take none.
@@ -102,18 +103,25 @@ def load_separator(
         if points:
             _refuse_config(text, config)
             return _load_registered(points, threads)
-        if text in (public := _public_models()):
-            return _load_public(public[text], config, threads)
+        public = _find_public(text)
+        if public is not None and (public.name == text or not Path(text).exists()):
+            return _load_public(public, config, threads)
         if not _is_path(text):
             raise ModelError(f"model {text!r} is not known: {_known(text)}, or a path that ends in {_SUFFIXES}")
     return _load_file(Path(text), config, threads)
 
 
-def _public_models() -> dict[str, PublicModel]:
+def _find_public(name: str) -> PublicModel | None:
     # Only here, since the table needs pydantic, and a registered model does not.
+    from engine.public_models import find_public_model
+
+    return find_public_model(name)
+
+
+def _public_names() -> tuple[str, ...]:
     from engine.public_models import PUBLIC_MODELS
 
-    return {model.name: model for model in PUBLIC_MODELS}
+    return tuple(model.name for model in PUBLIC_MODELS)
 
 
 def _load_public(model: PublicModel, config: str | os.PathLike[str] | None, threads: int | None) -> Separator:
@@ -214,7 +222,7 @@ def _known(name: str) -> str:
     names = sorted({entry.name for entry in available_models()})
     if not names:
         return "no names are registered; install stemstream or a package with models"
-    close = difflib.get_close_matches(name, [*names, *_public_models()], n=3)
+    close = difflib.get_close_matches(name, [*names, *_public_names()], n=3)
     hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
     return f"{hint}known names are {', '.join(names)}, and those that `stemstream models list` shows"
 

@@ -229,8 +229,8 @@ def _has_twins(stems: tuple[str, ...]) -> bool:
 
 
 def _check_stem_name(model: str, stem: str) -> None:
-    if not stem or stem != stem.strip() or stem in {".", ".."} or any(c in stem for c in '/\\:\0<>|"?*'):
+    if not stem or stem != stem.strip() or stem != stem.strip(".") or any(c in stem for c in '/\\:\0<>|"?*'):
         raise ModelError(
             f"model {model!r} names a stem {stem!r}: stem names become file names, so they must not be "
-            "empty, start or end with a space, or hold path characters"
+            "empty, start or end with a space or a dot, or hold path characters"
         )

@@ -18,7 +18,8 @@ __all__ = ["Answer", "RangeRefusedError", "ask", "explain"]
 
 _PARTIAL, _RANGE_REFUSED = 206, 416
 _AGENT = "stemstream"
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_COUNT = re.compile("[0-9]{1,18}")
+_RANGE = re.compile("bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\\*)")
 _STATUS = {
     401: "wants a login: open the address in a browser",
     403: "refuses access: open the address in a browser",
@@ -129,11 +130,11 @@ def ask(url: str, *, first_byte: int, validator: str, timeout_s: float) -> Answe
 
 def _answer(response: Any) -> Answer:
     length = response.headers.get("Content-Length", "")
-    begin, total = 0, int(length) if length.isdigit() else None
+    begin, total = 0, int(length) if _COUNT.fullmatch(length) else None
     if response.status == _PARTIAL:
         told = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
         begin = int(told[1]) if told else -1
-        total = int(told[2]) if told and told[2].isdigit() else None
+        total = int(told[2]) if told and told[2] != "*" else None
     tag = response.headers.get("ETag", "")
     # A weak tag says that two files mean the same, not that their bytes are the same.
     validator = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")

@@ -301,8 +301,12 @@ class Worker:
                     raise error
                 client.store(runner, row, elapsed)
             except Exception as raised:
-                self._tell(raised)
+                if not getattr(client, "raises_faults", False):
+                    self._tell(raised)
                 client.fail(raised, elapsed)
+        # The traceback of a fault holds this frame, which must not hold the fault, nor any stream.
+        rows.clear()
+        del client, error
         with self._progress:
             self._progress.notify_all()
 

@@ -17,7 +17,11 @@ CATCHING_UP = 1e9
 
 
 class WorkerClient(Protocol):
-    """A stream as the worker sees it. Every method is called on the worker's thread."""
+    """A stream as the worker sees it. Every method is called on the worker's thread.
+
+    One that raises what it hears in ``fail``, instead of going on, says so with an attribute ``raises_faults`` that is
+    true: the worker leaves its faults out of the log then.
+    """
 
     @property
     def separator(self) -> Separator:

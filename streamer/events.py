@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 __all__ = ["Event", "EventKind", "EventLog"]
 
-EventKind = Literal["latency", "jump", "lost", "returned", "silent"]
+EventKind = Literal["latency", "jump", "lost", "returned", "silent", "late"]
 
 _KEPT = 1000
 
@@ -19,9 +19,10 @@ class Event:
 
     Attributes
     ----------
-    kind : {"latency", "jump", "lost", "returned", "silent"}
-        The latency changed with the model or its operating point; the device's clock jumped and a new epoch began;
-        the device was lost; it came back; nothing but digital silence was heard since the start.
+    kind : {"latency", "jump", "lost", "returned", "silent", "late"}
+        The latency changed with the model, its operating point or the device; a clock jumped and a new epoch began;
+        the device was lost, or cannot be taken up again; it came back; nothing but digital silence was heard since
+        the start; most blocks come late since the start.
     frame : int
         Frames that the session had moved by then.
     text : str

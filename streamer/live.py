@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
-from types import TracebackType
+from contextlib import ExitStack, suppress
 from typing import Literal, Self
 
 from engine.errors import LifecycleError
@@ -16,16 +15,18 @@ from streamer.audio.stream import AudioStream
 from streamer.calibration import CalibrationKey, load_calibration
 from streamer.capacity import Capacity
 from streamer.chain import Chain
-from streamer.events import Event, EventLog
+from streamer.events import Event, EventKind, EventLog
 from streamer.file_session import Clock
 from streamer.interpreter import SWITCH_INTERVAL_S, calm_interpreter
-from streamer.live_format import Engine, LiveWishes, open_stream, reopen_stream, settle_format
+from streamer.live_format import Engine, LiveWishes, open_stream, settle_format, start_early, start_late
 from streamer.live_preparation import check_processor, prepare_chain
 from streamer.live_stats import LiveLatency, LiveStats
 from streamer.mixer import Mixer
 from streamer.output_map import OutputMap
 from streamer.processor import StemProcessor
 from streamer.pump import Pump
+from streamer.recorder import RecorderStats
+from streamer.reopening import reopen_stream
 from streamer.turnover import TURNOVER_S, Turnover
 
 __all__ = ["LiveSession"]
@@ -41,7 +42,7 @@ class LiveSession:
     Parameters
     ----------
     processor : StemProcessor
-        With ``realtime=True``; prepared when the session begins and released when it ends.
+        With ``realtime=True``; prepared when the session begins, not before, and released when it ends.
     source : str or int
         ``mic``, ``mic:NAME``, ``mic:3``, ``loopback``, ``loopback:NAME``, or a number of ``list_devices``.
     output : str, int or None
@@ -124,18 +125,15 @@ class LiveSession:
         clock: Clock | None = None,
     ) -> None:
         check_processor(processor)
-        self._processor = processor
+        self._processor, self._latency_s = processor, latency_s
         self._wishes = LiveWishes(
             source, output, sample_rate, block_frames, ring_blocks, outputs, device_latency, engine
         )
-        self._latency_s = latency_s
         self._record, self._configure = record, configure
-        self._allows_feedback = allow_feedback
-        self._checks_capacity, self._priority = checks_capacity, priority
-        self._interpreter = (switch_interval_s, freezes)
+        self._allows_feedback, self._checks_capacity, self._priority = allow_feedback, checks_capacity, priority
         self._waits_for_device, self._clock = waits_for_device, clock
-        self._end = threading.Event()
-        self._stopped = threading.Event()
+        self._interpreter = calm_interpreter(switch_interval_s, freezes=freezes)
+        self._end, self._stopped = threading.Event(), threading.Event()
         self._error: Exception | None = None
         self._pump: Pump | None = None
         self._last: LiveStats | None = None
@@ -165,12 +163,12 @@ class LiveSession:
             exits.callback(self._end.set)
             heard, played = find_pair(list_devices(), self._wishes.source, self._wishes.output)
             check_feedback(heard, played, allowed=self._allows_feedback)
-            self.input, self.output = heard, played
-            spec = self._processor.spec
+            self.input, self.output, spec = heard, played, self._processor.spec
             asked, self._outputs = settle_format(self._wishes, heard, played, spec.channels, spec.output_stems)
             self._asked = asked
-            stream = open_stream(asked, self._wishes.engine, clock=self._clock)
+            stream = open_stream(asked, self._wishes.engine, should_stop=self._end.is_set, clock=self._clock)
             exits.callback(lambda: (stream if self._pump is None else self._pump.stream).close(_CLOSE_S))
+            start_early(stream)
             self._calibration = load_calibration(CalibrationKey.of(asked, stream.latency))
             chain = self._prepare(self._processor, stream, self._latency_s)
             self._turnover = Turnover(
@@ -182,8 +180,8 @@ class LiveSession:
             exits.callback(self._turnover.release)
             if self._configure is not None:
                 self._configure(chain.mixer)
-            exits.enter_context(calm_interpreter(self._interpreter[0], freezes=self._interpreter[1]))
-            stream.start()
+            exits.enter_context(self._interpreter)
+            start_late(stream)
             self._pump = Pump(
                 stream,
                 self._turnover,
@@ -197,11 +195,8 @@ class LiveSession:
                 priority=self._priority,
                 clock=self._clock,
             )
-            thread = threading.Thread(target=self._run, args=(self._pump,), name="stemstream-pump", daemon=True)
-            thread.start()
+            self._pump.begin(self._run)
             exits.callback(self._sum_up)
-            exits.callback(thread.join, _CLOSE_S)
-            exits.callback(self._end.set)
             self._exits = exits.pop_all()
         return self
 
@@ -210,8 +205,10 @@ class LiveSession:
         self._end.set()
 
     def close(self) -> None:
-        """End the sound, let go of the device and put the interpreter's settings back; a second call does nothing."""
+        """End the sound and let go of everything, or of nothing with DeviceLostError where the device hangs."""
         self._end.set()
+        if self._pump is not None:
+            self._pump.join()
         self._exits.close()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -258,7 +255,7 @@ class LiveSession:
         if self._end.is_set():
             raise LifecycleError("the session has ended: nothing can be changed any more")
         self._turnover.check(processor)
-        chain = self._prepare(processor, pump.stream, latency_s, controls=self.mixer)
+        chain = self._prepare(processor, pump.stream, latency_s, playing=self._turnover.chain)
         if not self._turnover.take_over(chain, self._stopped.is_set):
             raise LifecycleError("the session ended before the change was done")
         times = f"{1000 * before.total_s:.1f} ms became {1000 * self.latency.total_s:.1f} ms"
@@ -293,24 +290,25 @@ class LiveSession:
         return self._events.take()
 
     def stats(self) -> LiveStats:
-        """Count what happened since the session began; makes a snapshot, and gives the last one after ``close``.
-
-        The processor's counts are those of the one in use.
-        """
+        """Count what happened since the session began; makes a snapshot, and gives the last one after ``close``."""
         pump = self._require_started()
-        with self._turnover.kept() as chain:
-            return self._last or LiveStats.of(pump, chain, self.latency, self.capacity)
+        with self._turnover.kept():
+            return self._last or LiveStats.of(pump, self._turnover, self.latency, self.capacity)
+
+    @property
+    def recording(self) -> RecorderStats | None:
+        """What became of the recording so far; light."""
+        self._require_started()
+        return self._turnover.recording()
 
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _prepare(
-        self, processor: StemProcessor, stream: AudioStream, latency_s: float | None, controls: Mixer | None = None
+        self, processor: StemProcessor, stream: AudioStream, latency_s: float | None, playing: Chain | None = None
     ) -> Chain:
         prepared = prepare_chain(
             processor,
@@ -318,7 +316,7 @@ class LiveSession:
             self._outputs,
             latency_s=latency_s,
             other_frames=LiveLatency.others(stream, self._asked, self._calibration),
-            controls=controls,
+            playing=playing,
             record=self._record,
             checks_capacity=self._checks_capacity,
         )
@@ -328,13 +326,15 @@ class LiveSession:
     def _sum_up(self) -> None:
         """Keep what is to be told after the end, once the recording is complete."""
         self._turnover.chain.finish_recording()
-        self._last = self.stats()
+        with suppress(LifecycleError):  # the program released the processor, and its own error must not be covered
+            self._last = self.stats()
 
-    def _reopen(self) -> AudioStream:
-        stream, self.input, self.output = reopen_stream(
-            self._wishes, self._asked, allow_feedback=self._allows_feedback, clock=self._clock
-        )
-        return stream
+    def _reopen(self) -> tuple[AudioStream, dict[EventKind, str]]:
+        settings = (self._wishes, self._asked, self.latency)
+        again = reopen_stream(*settings, self._allows_feedback, self._end.is_set, self._clock)
+        self._asked, self._calibration = again.asked, again.calibration
+        self.input, self.output = again.asked.input, again.asked.output
+        return again.stream, again.news
 
     def _run(self, pump: Pump) -> None:
         try:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
 
-from engine.errors import ConfigurationError, DeviceError, LifecycleError
+from engine.errors import ConfigurationError, DeviceError
 from streamer.audio.callback_stream import CallbackStream
-from streamer.audio.devices import Device, find_pair, list_devices, share_clock
-from streamer.audio.feedback import check_feedback
+from streamer.audio.devices import Device, share_clock
 from streamer.audio.portaudio import mixer_library
 from streamer.audio.rtmixer_stream import RtmixerStream
 from streamer.audio.stream import AudioStream, StreamFormat
@@ -18,7 +17,7 @@ from streamer.file_session import Clock
 from streamer.operating_point import Host
 from streamer.output_map import OutputMap
 
-__all__ = ["Engine", "LiveWishes", "default_ring_blocks", "open_stream", "reopen_stream", "settle_format"]
+__all__ = ["Engine", "LiveWishes", "default_ring_blocks", "open_stream", "settle_format", "start_early", "start_late"]
 
 Engine = Literal["auto", "rtmixer", "callback"]
 
@@ -58,6 +57,27 @@ class LiveWishes:
     def __post_init__(self) -> None:
         if self.engine not in ("auto", "rtmixer", "callback"):
             raise ConfigurationError(f"engine={self.engine!r} is not known: use auto, rtmixer or callback")
+        if not _is_name(self.source):
+            raise ConfigurationError(
+                f"source={self.source!r} is no input: give mic, mic:NAME, loopback, loopback:NAME, or a device's number"
+            )
+        if self.output is not None and not _is_name(self.output):
+            raise ConfigurationError(
+                f"output={self.output!r} is no output: give a device's name or number, or None for the default"
+            )
+        wish = self.device_latency
+        is_number = isinstance(wish, int | float) and not isinstance(wish, bool)
+        if wish not in ("low", "high") and not (is_number and 0 < float(wish) < math.inf):
+            raise ConfigurationError(f"device_latency={wish!r} is not known: use low, high, or seconds above 0")
+        if self.outputs is not None and not isinstance(self.outputs, OutputMap | str):
+            parts = tuple(self.outputs) if isinstance(self.outputs, Iterable) else (self.outputs,)
+            if not all(isinstance(part, str) for part in parts):
+                raise ConfigurationError(
+                    f"outputs={self.outputs!r} is no map of outputs: give text such as 'vocals=1,2 drums=3,4', "
+                    "or an OutputMap"
+                )
+            # What can be read only once is read here.
+            object.__setattr__(self, "outputs", parts)
 
 
 def settle_format(
@@ -123,15 +143,25 @@ def _highest(outputs: OutputMap) -> int:
     return max(number for numbers in (outputs.mix, *outputs.stems.values()) for number in numbers)
 
 
+def _is_name(wish: object) -> bool:
+    return isinstance(wish, str | int) and not isinstance(wish, bool)
+
+
 def default_ring_blocks(sample_rate: int, block_frames: int) -> int:
     """Give a depth of the ring that rides out what other threads do: 16 ms, and at least two blocks."""
     return max(2, math.ceil(_RING_S * sample_rate / block_frames))
 
 
-def open_stream(asked: StreamFormat, engine: Engine = "auto", *, clock: Clock | None = None) -> AudioStream:
+def open_stream(
+    asked: StreamFormat,
+    engine: Engine = "auto",
+    *,
+    should_stop: Callable[[], bool] | None = None,
+    clock: Clock | None = None,
+) -> AudioStream:
     """Open a stream: one where input and output share a clock, and two with a bridge between them where they do not.
 
-    Its callback is C, or Python where rtmixer does not run.
+    Its callback is C, or Python where rtmixer does not run. ``should_stop`` ends a beginning that takes its time.
 
     Raises
     ------
@@ -139,7 +169,7 @@ def open_stream(asked: StreamFormat, engine: Engine = "auto", *, clock: Clock | 
         If a part is missing or a device refuses what is asked.
     """
     if not share_clock(asked.input, asked.output):
-        return _open_two(asked, engine, clock)
+        return _open_two(asked, engine, should_stop, clock)
     if engine == "callback":
         return CallbackStream(asked, clock=clock)
     try:
@@ -151,36 +181,40 @@ def open_stream(asked: StreamFormat, engine: Engine = "auto", *, clock: Clock | 
     return RtmixerStream(asked, clock=clock)
 
 
-def reopen_stream(
-    wishes: LiveWishes, asked: StreamFormat, *, allow_feedback: bool, clock: Clock | None = None
-) -> tuple[AudioStream, Device, Device]:
-    """Look for the devices of a stream that was lost, and open and start another one on them.
+@runtime_checkable
+class _Aligned(Protocol):
+    """A stream whose latency is known only once its devices run."""
+
+    def rejoin(self) -> None:
+        """Begin anew where the devices are now."""
+        ...
+
+
+def start_early(stream: AudioStream) -> None:
+    """Start a stream whose latency shows only then, before anything is prepared that has to know it."""
+    if isinstance(stream, _Aligned):
+        stream.start()
+
+
+def start_late(stream: AudioStream) -> None:
+    """Start any other stream once all is prepared, so that its first frame is the session's; let go of what piled up.
 
     Raises
     ------
     DeviceError
-        If they are not there, refuse, or would feed back.
+        If the device refuses, or has gone meanwhile.
     """
-    try:
-        devices = list_devices(refreshes=True)
-    except LifecycleError:
-        # Another session holds PortAudio; what it lists is all there is to choose from.
-        devices = list_devices()
-    heard, played = find_pair(devices, wishes.source, wishes.output)
-    # Where headphones went away, another default can be what the input hears.
-    check_feedback(heard, played, allowed=allow_feedback)
-    stream = open_stream(replace(asked, input=heard, output=played), wishes.engine, clock=clock)
-    try:
+    if isinstance(stream, _Aligned):
+        stream.rejoin()
+    else:
         stream.start()
-    except DeviceError:
-        stream.close(_CLOSE_S)
-        raise
-    return stream, heard, played
 
 
-def _open_two(asked: StreamFormat, engine: Engine, clock: Clock | None) -> AudioStream:
+def _open_two(
+    asked: StreamFormat, engine: Engine, should_stop: Callable[[], bool] | None, clock: Clock | None
+) -> AudioStream:
     from streamer.audio.loopback import open_capture
-    from streamer.audio.two_clock_stream import open_two_clock_stream
+    from streamer.audio.two_devices import open_two_clock_stream
 
     capture = None
     if asked.input.backend != "portaudio":
@@ -192,7 +226,7 @@ def _open_two(asked: StreamFormat, engine: Engine, clock: Clock | None) -> Audio
             clock=clock,
         )
     try:
-        return open_two_clock_stream(asked, capture, engine, clock=clock)
+        return open_two_clock_stream(asked, capture, engine, should_stop=should_stop, clock=clock)
     except BaseException:
         if capture is not None:
             capture.close(_CLOSE_S)

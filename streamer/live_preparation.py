@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import ConfigurationError, LatencyError
+from engine.errors import ConfigurationError, LatencyError, LifecycleError
 from streamer.audio.stream import StreamFormat
 from streamer.capacity import Capacity, check_capacity
 from streamer.chain import Chain
@@ -35,6 +35,14 @@ def check_processor(processor: StemProcessor) -> None:
         raise ConfigurationError("a live session cannot wait for the model: make its processor with realtime=True")
 
 
+def _check_free(processor: StemProcessor) -> None:
+    """Refuse a processor that somebody uses: to prepare it would end what it does."""
+    if processor.is_prepared:
+        raise LifecycleError(
+            "this processor is prepared already, by another session or by the program: release it, or make another one"
+        )
+
+
 def prepare_chain(
     processor: StemProcessor,
     asked: StreamFormat,
@@ -42,11 +50,11 @@ def prepare_chain(
     *,
     latency_s: float | None,
     other_frames: int,
-    controls: Mixer | None = None,
+    playing: Chain | None = None,
     record: str | os.PathLike[str] | None = None,
     checks_capacity: bool = True,
 ) -> PreparedChain:
-    """Prepare a processor for a stream, and what belongs to it. Nothing is left behind where that fails.
+    """Prepare a free processor for a stream, and what belongs to it. Nothing is left behind where that fails.
 
     Parameters
     ----------
@@ -57,8 +65,9 @@ def prepare_chain(
         From end to end.
     other_frames : int
         Of it, what devices and ring take.
-    controls : Mixer, optional
-        The one whose place is taken.
+    playing : Chain, optional
+        The one whose place is taken. Stems of the same name keep its controls, and the model is not timed where the
+        two share a worker: what is heard would have to wait for that.
     record : path-like, optional
         Folder for a recording.
     checks_capacity : bool
@@ -73,12 +82,15 @@ def prepare_chain(
         As ``StemProcessor.prepare`` does.
     OutputError
         If nothing can be recorded in the folder.
+    LifecycleError
+        If the processor is prepared already.
     """
     check_processor(processor)
+    _check_free(processor)
     _prepare(processor, asked, latency_s, other_frames)
     try:
         capacity, warning = None, None
-        if checks_capacity:
+        if checks_capacity and not (playing is not None and processor.shares_worker(playing.processor)):
             capacity, warning = _measure(processor)
         mixer = Mixer(
             processor.stems,
@@ -86,7 +98,7 @@ def prepare_chain(
             sample_rate=asked.sample_rate,
             max_block_frames=asked.block_frames,
             outputs=outputs,
-            controls=controls,
+            controls=None if playing is None else playing.mixer,
         )
         recorder = None
         if record is not None:

@@ -11,11 +11,11 @@ from streamer.audio.stamps import MeasuredLatency
 from streamer.audio.stream import AudioStream, StreamFormat
 from streamer.calibration import Calibration
 from streamer.capacity import Capacity
-from streamer.chain import Chain
 from streamer.latency import LatencyReport
 from streamer.pump import Pump
 from streamer.recorder import RecorderStats
 from streamer.stats import ProcessorStats
+from streamer.turnover import Turnover
 
 __all__ = ["LiveLatency", "LiveStats"]
 
@@ -126,12 +126,15 @@ class LiveStats:
         As in ``StreamCounters``. They are counted apart from the processor's misses.
     clipped_samples : int
         Samples of the output beyond full scale; nothing limits them.
+    takes : int
+        Recordings that hold any sound: one, and one more for each change of model.
     latency : LiveLatency
         What is promised.
     measured : MeasuredLatency
         What the newest blocks had, counted on the device's clock.
     processor : ProcessorStats
-        Misses, coverage and all else that the processor in use counts.
+        Misses, coverage and all else that processors count, summed up over all models that were heard; its times are
+        those of the one in use. Blocks that two models heard, before one took over from the other, count for both.
     capacity : Capacity or None
         What its model was measured to take before it began.
     hop_s : float
@@ -139,6 +142,7 @@ class LiveStats:
     drift : DriftStats or None
         How two clocks run beside each other; None where there is one.
     recording : RecorderStats or None
+        Summed up over all takes: the state of the newest, and the newest error.
     priorities : tuple of PriorityReport
         What became of the priorities that were asked for.
     """
@@ -155,6 +159,7 @@ class LiveStats:
     lost_input_frames: int
     device_flags: int
     clipped_samples: int
+    takes: int
     latency: LiveLatency
     measured: MeasuredLatency
     processor: ProcessorStats
@@ -179,22 +184,23 @@ class LiveStats:
         )
 
     @classmethod
-    def of(cls, pump: Pump, chain: Chain, latency: LiveLatency, capacity: Capacity | None) -> LiveStats:
+    def of(cls, pump: Pump, turnover: Turnover, latency: LiveLatency, capacity: Capacity | None) -> LiveStats:
         """Put together what the parts of a session counted."""
-        stream, processor = pump.stream_counters, chain.processor
+        stream, totals, processor = pump.stream_counters, turnover.totals(), turnover.chain.processor
         asked = (pump.priority, processor.priority)
         return cls(
             **asdict(pump.counters),
             **asdict(stream),
             xruns=stream.xruns,
-            clipped_samples=chain.mixer.levels(restart=False).clipped_samples,
+            clipped_samples=totals.clipped_samples,
+            takes=totals.takes,
             latency=latency,
             measured=pump.stamps.snapshot(),
-            processor=processor.stats(),
+            processor=totals.processor,
             capacity=capacity,
             hop_s=processor.plan.hop_frames / processor.spec.sample_rate,
             drift=getattr(pump.stream, "drift", None),
-            recording=None if chain.recorder is None else chain.recorder.stats(),
+            recording=totals.recording,
             priorities=tuple(each for each in asked if each is not None),
         )
 

@@ -102,13 +102,14 @@ class Pipeline:
         """Blocks for which no final result was there in time."""
         return self._counters.misses
 
-    def stats(self, *, non_finite_input_samples: int, resets: int) -> ProcessorStats:
+    def stats(self, *, non_finite_input_samples: int, resets: int, is_too_fast: bool) -> ProcessorStats:
         """Make a snapshot of all counts."""
         return summarise(
             self._counters,
             self._feed.counters,
             non_finite_input_samples=non_finite_input_samples,
             resets=resets,
+            is_too_fast=is_too_fast,
         )
 
     def advance(self, block: F32, out: F32, *, waits: bool, deadline: float = math.inf, is_tail: bool = False) -> None:

@@ -27,7 +27,7 @@ from streamer.latency import LatencyReport
 from streamer.operating_point import Host, check_compute
 from streamer.pace import PaceWatch
 from streamer.pipeline import Pipeline
-from streamer.settling import check_latency, settle_on_machine
+from streamer.settling import check_latency, check_plan, settle_on_machine
 from streamer.stats import ProcessorStats
 
 __all__ = ["StemProcessor"]
@@ -96,22 +96,14 @@ class StemProcessor:
         if not isinstance(separator, Separator):
             raise ConfigurationError(f"{separator!r} is not a Separator: use engine.load_separator to get one")
         check_latency(latency_s)
-        if plan is not None and plan.stateful != separator.spec.stateful:
-            kinds = ("windowed", "stateful")
-            raise ConfigurationError(
-                f"a {kinds[plan.stateful]} plan does not fit {separator.spec.name!r}, "
-                f"which is {kinds[separator.spec.stateful]}: leave plan out"
-            )
+        check_plan(plan, separator.spec)
         if priority and worker is not None:
             raise ConfigurationError("priority is for a worker of the processor's own: give it to that Worker instead")
-        self._separator = separator
+        self._separator, self._realtime = separator, realtime
         self._latency_s = latency_s
-        self._realtime = realtime
-        self._given_worker = worker
         self._level = WORKER_LEVEL if priority else None
-        self._given_plan = plan
-        self._mixture_consistent = mixture_consistent
-        self._clock = clock
+        self._given_worker, self._given_plan = worker, plan
+        self._mixture_consistent, self._clock = mixture_consistent, clock
         self._state = _State.RELEASED
 
     @property
@@ -128,6 +120,11 @@ class StemProcessor:
     def is_realtime(self) -> bool:
         """Whether ``process`` never waits."""
         return self._realtime
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether somebody prepared it and has not released it."""
+        return self._state is not _State.RELEASED
 
     @property
     def latency(self) -> LatencyReport:
@@ -206,8 +203,7 @@ class StemProcessor:
         self.release()
         check_latency(latency_s)
         wish_s = self._latency_s if latency_s is None else latency_s
-        host = Host(sample_rate, channels, max_block_frames, fixed_blocks, self._realtime)
-        self._host = host
+        self._host = host = Host(sample_rate, channels, max_block_frames, fixed_blocks, self._realtime)
         self._worker = Worker(priority=self._level) if self._given_worker is None else self._given_worker
         self._point = settle_on_machine(self._separator, host, self._worker, latency_s=wish_s, plan=self._given_plan)
         self._pipeline = Pipeline(
@@ -217,10 +213,9 @@ class StemProcessor:
         self._input = BlockInput(
             stems=stems, channels=channels, max_block_frames=max_block_frames, fixed_blocks=fixed_blocks
         )
-        self._pace = PaceWatch(sample_rate, self._clock)
         self._out = np.zeros((stems, channels, max_block_frames), np.float32)
         self._tail = np.zeros((stems, channels, latency), np.float32)
-        self._resets = 0
+        self._pace, self._resets = PaceWatch(sample_rate, self._clock), 0
         run_s = self._pipeline.attach()
         # A processor that is dropped without release must not keep a thread.
         self._detach = weakref.finalize(self, self._pipeline.detach)
@@ -234,6 +229,10 @@ class StemProcessor:
             raise
         self._state = _State.READY
         return self
+
+    def shares_worker(self, other: StemProcessor) -> bool:
+        """Whether both were given the same worker, so that each waits while the other's model runs."""
+        return self._given_worker is not None and self._given_worker is other._given_worker
 
     def measure_capacity(self, *, runs: int = 200, seconds: float = 1.0) -> Capacity:
         """Time the model on this machine, for so many runs or so long; before the first block.
@@ -274,9 +273,9 @@ class StemProcessor:
         if self._state is not _State.READY:
             raise LifecycleError(f"process was called while {self._state.value}: {_REMEDIES[self._state]}")
         frames = self._input.check(block, out)
-        if self._realtime and (warning := self._pace.hear(frames)) is not None:
-            warnings.warn(warning, RuntimeWarning, stacklevel=2)
         target = self._out[..., :frames] if out is None else out
+        if self._realtime:
+            self._pace.hear(frames)
         self._pipeline.advance(self._input.stage(block), target, waits=not self._realtime)
         return target
 
@@ -284,7 +283,7 @@ class StemProcessor:
         """Give the ``latency_frames`` still held back; afterwards only ``reset`` or ``release``.
 
         Waits for the model, in real time at most as long as these frames last; what is not there then is replaced
-        as the deadline ladder says.
+        as the deadline ladder says. Warns if live audio came faster than time: ``process`` itself writes nowhere.
 
         Returns
         -------
@@ -293,9 +292,8 @@ class StemProcessor:
         """
         if self._state is not _State.READY:
             raise LifecycleError(f"flush was called while {self._state.value}: {_REMEDIES[self._state]}")
-        total, block = self.latency_frames, self._host.max_block_frames
+        done, total, block = 0, self.latency_frames, self._host.max_block_frames
         deadline = time.monotonic() + total / self._host.sample_rate if self._realtime else math.inf
-        done = 0
         while done < total:
             n = min(block, total - done)
             # Fixed blocks stay whole to the end, since windows fall due on their grid.
@@ -304,6 +302,7 @@ class StemProcessor:
             self._pipeline.advance(silence, tail, waits=True, deadline=deadline, is_tail=True)
             done += n
         self._state = _State.FLUSHED
+        self._pace.tell()
         return self._tail
 
     def reset(self) -> None:
@@ -315,12 +314,13 @@ class StemProcessor:
         self._state = _State.READY
 
     def release(self) -> None:
-        """Let go of the worker and the memory. ``prepare`` starts again; a second call does nothing."""
+        """Let go of worker and memory, and warn as ``flush`` does. ``prepare`` starts again; twice does nothing."""
         if self._state is _State.RELEASED:
             return
         self._state = _State.RELEASED
         self._detach()
         del self._pipeline, self._input, self._out, self._tail
+        self._pace.tell()
 
     @property
     def misses(self) -> int:
@@ -331,7 +331,8 @@ class StemProcessor:
     def stats(self) -> ProcessorStats:
         """Count what happened since ``prepare``; makes a snapshot, so not for every block."""
         self._require_prepared()
-        return self._pipeline.stats(non_finite_input_samples=self._input.non_finite_samples, resets=self._resets)
+        samples, is_too_fast = self._input.non_finite_samples, self._pace.is_too_fast
+        return self._pipeline.stats(non_finite_input_samples=samples, resets=self._resets, is_too_fast=is_too_fast)
 
     def __enter__(self) -> Self:
         return self

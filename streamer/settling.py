@@ -5,11 +5,12 @@ from __future__ import annotations
 from engine.errors import ConfigurationError, LatencyError
 from engine.plan import WindowPlan
 from engine.separator import Separator
+from engine.spec import ModelSpec
 from engine.worker_client import WorkerLike
 from streamer.operating_point import Host, OperatingPoint, settle, smallest_latency_s
 from streamer.pipeline import Pipeline
 
-__all__ = ["check_latency", "settle_on_machine"]
+__all__ = ["check_latency", "check_plan", "settle_on_machine"]
 
 _MAX_LATENCY_S = 600.0
 
@@ -21,6 +22,15 @@ def check_latency(latency_s: object) -> None:
         raise ConfigurationError(
             f"latency_s={latency_s!r} is not a latency: give seconds above 0 and up to {_MAX_LATENCY_S:g}, "
             "or leave it out"
+        )
+
+
+def check_plan(plan: WindowPlan | None, spec: ModelSpec) -> None:
+    """Refuse a plan of another kind than the model's; None leaves the choice to the spec."""
+    if plan is not None and plan.stateful != spec.stateful:
+        kinds = ("windowed", "stateful")
+        raise ConfigurationError(
+            f"a {kinds[plan.stateful]} plan does not fit {spec.name!r}, which is {kinds[spec.stateful]}: leave plan out"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,8 @@ class ProcessorStats:
     non_finite_input_samples : int
         Replaced by silence.
     resets : int
+    is_too_fast : bool
+        Live audio once came more than 1.5 times faster than the clock: it was not paced, and most of it was missed.
     compute_p50_s, compute_p99_s, compute_max_s : float
         Time of a run of the model, over the newest 4,096 windows; a batch counts for each window in it.
     """
@@ -94,9 +96,21 @@ class ProcessorStats:
     non_finite_outputs: int
     non_finite_input_samples: int
     resets: int
+    is_too_fast: bool
     compute_p50_s: float
     compute_p99_s: float
     compute_max_s: float
+
+    def __add__(self, later: ProcessorStats) -> ProcessorStats:
+        """Sum the counts up with those of a processor that came after; the times are the later one's."""
+        counts = {
+            field.name: getattr(self, field.name) + getattr(later, field.name)
+            for field in fields(self)
+            if field.type == "int"
+        }
+        total = replace(later, **counts, is_too_fast=self.is_too_fast or later.is_too_fast)
+        separated = total.final_frames + total.late_frames + total.provisional_frames
+        return replace(total, coverage=_coverage(separated, total.mixture_frames))
 
     def as_dict(self) -> dict[str, Any]:
         """Everything for a JSON report."""
@@ -104,16 +118,16 @@ class ProcessorStats:
 
 
 def summarise(
-    counters: Counters, worker: FeedCounters, *, non_finite_input_samples: int, resets: int
+    counters: Counters, worker: FeedCounters, *, non_finite_input_samples: int, resets: int, is_too_fast: bool
 ) -> ProcessorStats:
     """Make a snapshot; allocates, so not for every block."""
-    separated = counters.final_frames + counters.late_frames + counters.provisional_frames
-    given = separated + counters.mixture_frames
     times = worker.compute_s[: min(worker.windows, len(worker.compute_s))]
     p50, p99, longest = (float(v) for v in np.percentile(times, (50, 99, 100))) if len(times) else (0.0, 0.0, 0.0)
     return ProcessorStats(
         **{f.name: getattr(counters, f.name) for f in fields(Counters)},
-        coverage=separated / given if given else 1.0,
+        coverage=_coverage(
+            counters.final_frames + counters.late_frames + counters.provisional_frames, counters.mixture_frames
+        ),
         windows=worker.windows,
         primed_windows=worker.primed,
         skipped_windows=worker.skipped,
@@ -122,7 +136,13 @@ def summarise(
         non_finite_outputs=worker.non_finite,
         non_finite_input_samples=non_finite_input_samples,
         resets=resets,
+        is_too_fast=is_too_fast,
         compute_p50_s=p50,
         compute_p99_s=p99,
         compute_max_s=longest,
     )
+
+
+def _coverage(separated_frames: int, mixture_frames: int) -> float:
+    given = separated_frames + mixture_frames
+    return separated_frames / given if given else 1.0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import reduce
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,8 @@ import numpy.typing as npt
 from engine.errors import LifecycleError
 from streamer.chain import Chain
 from streamer.processor import StemProcessor
+from streamer.recorder import RecorderStats
+from streamer.totals import ChainTotals, add_recordings
 
 __all__ = ["TURNOVER_S", "Turnover"]
 
@@ -49,6 +53,7 @@ class Turnover:
         """The one that is heard, or heard most of."""
         self._next: Chain | None = None
         self._held = [chain]
+        self._former: ChainTotals | None = None
         self._keeping = threading.RLock()
         self._line: F32 = (np.arange(1, fade_frames + 1) / fade_frames).astype(np.float32)
         self._mixed = np.zeros((device_channels, block_frames), np.float32)
@@ -106,18 +111,45 @@ class Turnover:
         with self._keeping:
             yield self.chain
 
+    def totals(self) -> ChainTotals:
+        """Sum up what every chain that was heard counted; not on the audio thread.
+
+        Blocks that two of them heard, before one took over from the other, count for both.
+        """
+        with self._keeping:
+            following = self._next
+            former = [] if self._former is None else [self._former]
+            heard = [ChainTotals.of(chain) for chain in self._held if chain is not following]
+            return reduce(add, former + heard)
+
+    def recording(self) -> RecorderStats | None:
+        """Sum up the recordings so far; light, and not on the audio thread."""
+        with self._keeping:
+            following, total = self._next, None if self._former is None else self._former.recording
+            for chain in self._held:
+                if chain is not following and chain.recorder is not None:
+                    total = add_recordings(total, chain.recorder.stats())
+            return total
+
     def release(self) -> None:
         """Let go of every chain, also where a change was interrupted, once nobody calls ``process`` any more."""
         self._release(but=None)
 
     def _release(self, but: Chain | None) -> None:
-        unheard = [chain for chain in self._held if chain is not but]
-        self._held = [chain for chain in self._held if chain is but]
-        for chain in unheard:
+        for chain in [chain for chain in self._held if chain is not but]:
             # The disk may be slow, and nobody who only looks on has to wait for it.
             chain.finish_recording()
             with self._keeping:
+                # What was lost to another who released the processor must not keep the rest from being let go of.
+                with suppress(LifecycleError):
+                    self._count(chain)
+                self._held.remove(chain)
                 chain.release()
+
+    def _count(self, chain: Chain) -> None:
+        if chain is not self._next:
+            counts = ChainTotals.of(chain)
+            self._former = counts if self._former is None else self._former + counts
 
     def process(self, block: F32) -> F32:
         """Take a block, shape (channels, block), and give one, (device channels, block), valid until the next call."""

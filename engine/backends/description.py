@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from engine.errors import ModelError
+from engine.plain_yaml import PlainLoader
 
 __all__ = ["METADATA_KEY", "ModelDescription", "StateDescription", "parse_description", "read_description"]
 
@@ -173,7 +174,7 @@ def _load(text: str, source: str, *, is_json: bool) -> object:
             f"{', '.join(ModelDescription.model_fields)}"
         )
     try:
-        return json.loads(text) if is_json else yaml.safe_load(text)
+        return json.loads(text) if is_json else yaml.load(text, PlainLoader)  # noqa: S506 - it is a safe one
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         cause = " ".join(str(error).split())
         raise ModelError(

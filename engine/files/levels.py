@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from contextlib import suppress
 from enum import StrEnum
 from types import TracebackType
 from typing import IO
@@ -109,14 +110,17 @@ class LevelledWriters:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None and self._scratch is not None:
-                self._pour(self._scratch)
+            try:
+                if kind is None and self._scratch is not None:
+                    self._pour(self._scratch)
+            finally:
+                if self._scratch is not None:
+                    # What a full disk did not take is tried again here, and nobody wants it any more.
+                    with suppress(OSError):
+                        self._scratch.close()
         except BaseException:
             self._writers.abort()
             raise
-        finally:
-            if self._scratch is not None:
-                self._scratch.close()
         self._writers.__exit__(kind, error, trace)
 
     def _pour(self, scratch: IO[bytes]) -> None:

@@ -1,9 +1,11 @@
-"""A file in the making: ``NAME.part`` beside the target until it is whole."""
+"""A file in the making: a hidden part file of its own beside the target until it is whole."""
 
 from __future__ import annotations
 
 import io
 import os
+import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,9 +14,16 @@ from engine.errors import OutputError
 
 __all__ = ["PartFile", "whole_file", "write_whole"]
 
+_RANDOM_BYTES = 4
+_STALE_S = 7 * 24 * 3600.0
+
 
 class PartFile:
     """Bytes for a file that must appear whole or not at all.
+
+    They go to ``.NAME.RANDOM.part`` beside it, which is made anew and never shared: two processes with the same target
+    do not disturb each other, and no link is followed. A target that is a link is replaced, not what it leads to. What
+    a killed process left of this target is removed if nothing was written to it for a week.
 
     It has the file methods that libsndfile's virtual files call. Those calls come through C, where an exception
     would be lost: a write that fails is kept in ``error`` and every later one is refused. Belongs to one thread.
@@ -41,7 +50,6 @@ class PartFile:
 
     def __init__(self, target: Path, *, option: str = "--out") -> None:
         self._target = target
-        self._part = target.with_name(target.name + ".part")
         self.error: OSError | None = None
         self.is_placed = False
         if target.is_dir():
@@ -52,12 +60,13 @@ class PartFile:
             raise OutputError(
                 f"folder {str(target.parent)!r} cannot be made ({error.strerror}): choose another with {option}"
             ) from error
-        self._existed = target.exists()
+        self._existed = os.path.lexists(target)
+        _remove_stale(target)
         try:
-            self._raw = _open_raw(self._part)
+            self._part, self._raw = _open_part(target)
         except OSError as error:
             raise OutputError(
-                f"{str(self._part)!r} cannot be written ({error.strerror}): choose another folder with {option}"
+                f"{str(target)!r} cannot be written ({error.strerror}): choose another folder with {option}"
             ) from error
 
     def write(self, data: bytes) -> int:
@@ -147,6 +156,28 @@ def _finish(part: PartFile, path: Path) -> None:
         ) from error
 
 
+def _open_part(target: Path) -> tuple[Path, io.FileIO]:
+    while True:
+        part = target.with_name(f".{target.name}.{secrets.token_hex(_RANDOM_BYTES)}.part")
+        try:
+            return part, _open_raw(part)
+        except FileExistsError:
+            continue
+
+
 def _open_raw(path: Path) -> io.FileIO:
-    # Unbuffered, so that a full disk is noticed at the write that fills it and not at some later flush.
-    return io.FileIO(path, "w+")
+    # Only where there is nothing, not even a link. Unbuffered, so that a full disk is noticed at the write that fills
+    # it and not at some later flush.
+    return io.FileIO(path, "x+")
+
+
+def _remove_stale(target: Path) -> None:
+    """Remove what killed processes left, as far as that can be: it is in nobody's way."""
+    begin, end = f".{target.name}.", ".part"
+    length = len(begin) + 2 * _RANDOM_BYTES + len(end)
+    with suppress(OSError), os.scandir(target.parent) as entries:
+        for entry in entries:
+            if len(entry.name) == length and entry.name.startswith(begin) and entry.name.endswith(end):
+                facts = entry.stat(follow_symlinks=False)
+                if time.time() - facts.st_mtime > _STALE_S:
+                    os.unlink(entry.path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,22 @@ from engine.files.reader import native_path
 __all__ = ["Expected", "is_marked", "mark"]
 
 _MARK = "stemstream: "
+_MADE_OF = re.compile(re.escape(_MARK) + r"of ([0-9a-f]+), ")
 
 
-def mark(stem: str, made_by: str) -> str:
-    """Give the comment for a stem's file: the stem, the model and all settings that the sound depends on."""
+def mark(stem: str, made_by: str, made_of: str) -> str:
+    """Give the comment for a stem's file.
+
+    Parameters
+    ----------
+    stem : str
+    made_by : str
+        The model and all settings that the sound depends on.
+    made_of : str
+        Hexadecimal digits that tell the input's bytes from all others.
+    """
     # Names of files need not be text, and tags must be.
-    return f"{_MARK}{stem} by {made_by}".encode(errors="backslashreplace").decode()
+    return f"{_MARK}of {made_of}, {stem} by {made_by}".encode(errors="backslashreplace").decode()
 
 
 def is_marked(path: Path) -> bool:
@@ -43,8 +53,6 @@ class Expected:
         As libsndfile calls it.
     comment : str
         See `mark`.
-    not_before_ns : int
-        When the input was last changed.
     """
 
     sample_rate: int
@@ -52,23 +60,35 @@ class Expected:
     frames: int | None
     subtype: str
     comment: str
-    not_before_ns: int
+
+    def foreign(self, path: Path) -> str | None:
+        """Say why a file that exists is not one of this input's stems; None if it is, however it was made."""
+        try:
+            with soundfile.SoundFile(native_path(path)) as file:
+                comment = str(file.comment)
+        except (soundfile.SoundFileError, OSError):
+            return "is not a stem file"
+        if not comment.startswith(_MARK):
+            return "was not made by this program"
+        if _made_of(comment) != _made_of(self.comment):
+            return "was made of another file, or before this one was changed"
+        return None
 
     def difference(self, path: Path) -> str | None:
-        """Say in what a file that exists is not as expected; None if it is."""
+        """Say in what one of this input's stems is not as expected; None if it is."""
         try:
             with soundfile.SoundFile(native_path(path)) as file:
                 facts = (int(file.samplerate), int(file.channels), str(file.subtype))
                 frames, comment = int(file.frames), str(file.comment)
-            changed_ns = os.stat(path).st_mtime_ns
         except (soundfile.SoundFileError, OSError):
             return "is not a whole stem file"
-        if not comment.startswith(_MARK):
-            return "was not made by this program"
         if comment != self.comment:
             return "was made by another model or with other settings"
         if facts != (self.sample_rate, self.channels, self.subtype) or self.frames not in (None, frames):
             return "has another length or format"
-        if changed_ns < self.not_before_ns:
-            return "is older than the input"
         return None
+
+
+def _made_of(comment: str) -> str | None:
+    found = _MADE_OF.match(comment)
+    return None if found is None else found[1]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.errors import ConfigurationError, OutputError
 
-__all__ = ["DEFAULT_TEMPLATE", "check_inside", "stem_path"]
+__all__ = ["DEFAULT_TEMPLATE", "check_ending", "check_inside", "stem_path"]
 
 DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
 
@@ -19,7 +19,7 @@ _RESERVED_CHARACTERS = frozenset('<>:"/\\|?*')
 _RESERVED_NAMES = frozenset(
     ("con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10)))
 )
-# File systems take 255 bytes a name; the rest is room for what a template adds and for ".part".
+# File systems take 255 bytes a name; the rest is room for what the name of a part file adds.
 _MAX_VALUE_BYTES = {"track": 120, "stem": 60, "ext": 16, "suffix": 16}
 _MAX_NAME_BYTES = 240
 
@@ -86,6 +86,21 @@ def stem_path(
             )
         path /= _unreserved(name)
     return path
+
+
+def check_ending(template: str, path: Path, ext: str) -> None:
+    """Refuse a path that does not end as its kind of file must, so that no file is of another kind than was asked for.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the template.
+    """
+    if path.suffix.lower() != f".{ext.lstrip('.')}":
+        raise ConfigurationError(
+            f"file name template {template!r} makes {path.name!r}, which does not end in .{ext.lstrip('.')}: end it in "
+            "{ext}, and choose the kind of file with --ext"
+        )
 
 
 def check_inside(folder: str | os.PathLike[str], path: Path) -> None:

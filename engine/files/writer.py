@@ -39,9 +39,10 @@ def needs_rf64(frames_hint: int | None, channels: int, sample_bytes: int) -> boo
 class AudioWriter:
     """One wav or flac file, written in blocks.
 
-    The audio goes to ``NAME.part`` beside the target and is renamed to it by ``commit``, after everything has
-    reached the disk; ``abort`` removes it. As a context manager it commits on success and aborts on any
-    exception, Ctrl-C included. A file that exists is replaced in one step; folders are made as needed.
+    The audio goes to a part file beside the target, see `engine.files.part_file.PartFile`, and is renamed to it by
+    ``commit``, after everything has reached the disk; ``abort`` removes it. As a context manager it commits on success
+    and aborts on any exception, Ctrl-C included. A file that exists is replaced in one step; folders are made as
+    needed.
 
     A recording is worth keeping whatever happens, and is written ``in_place``: under its own name from the start,
     readable up to the last ``update_header`` also after the process was killed, and kept by ``abort``.

@@ -8,86 +8,22 @@ from dataclasses import dataclass
 
 from engine.config import Mdx23cConfig
 from engine.errors import ModelError
+from engine.models.mdx23c_architecture import BATCH, COMPLEX, Architecture, tensor_shapes
 
 __all__ = ["Architecture", "Shapes", "match_architecture", "tensor_shapes"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shape of each tensor, by its name in the file."""
 
-_ACTIVATIONS = re.compile(r"gelu|relu|elu\d*\.?\d+")
+_ACTIVATIONS = re.compile(r"gelu|relu|elu(?:\d{1,4}\.?\d{0,8}|\.\d{1,8})")
 _GROUPS = re.compile(r"GroupNorm([1-9]\d*)")
-_BATCH = "BatchNorm"
 _INSTANCE = "InstanceNorm"
 _FIRST_NORM = "encoder_blocks.0.tfc_tdf.blocks.0.tfc1.0"
 _FIRST_LINEAR = "encoder_blocks.0.tfc_tdf.blocks.0.tdf.2.weight"
 _FIRST_DOWN = "encoder_blocks.0.downscale.conv.2.weight"
-_COMPLEX = 2
+_FIRST_CONV, _FINAL_CONV = "first_conv.weight", "final_conv.2.weight"
+_FIRST = (_FIRST_CONV, _FIRST_LINEAR, _FIRST_DOWN, _FINAL_CONV)
 _NAMED = 10
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """Everything that a TFC-TDF-UNet v3 is built from.
-
-    Attributes
-    ----------
-    n_fft, hop_frames : int
-        Of the transform.
-    channels : int
-        Audio channels.
-    bands : int
-        Parts into which the frequency axis is folded.
-    frequencies : int
-        Bins in one of them.
-    width, growth : int
-        Feature channels at the first scale, and how many more each further scale has.
-    scales, blocks : int
-        Scales, and blocks at each.
-    scale : tuple of int
-        By what the time and the frequency axis shrink from scale to scale.
-    bottleneck : int
-        By what the frequency axis shrinks inside a TDF.
-    outputs : int
-        Stems.
-    norm : str
-        ``InstanceNorm``, ``BatchNorm``, ``GroupNormN`` or empty for none.
-    act : str
-        ``gelu``, ``relu`` or ``eluALPHA``.
-    """
-
-    n_fft: int
-    hop_frames: int
-    channels: int
-    bands: int
-    frequencies: int
-    width: int
-    growth: int
-    scales: int
-    blocks: int
-    scale: tuple[int, int]
-    bottleneck: int
-    outputs: int
-    norm: str
-    act: str
-
-    @property
-    def bins(self) -> int:
-        """Bins of the transform that the network sees, from 0 up."""
-        return self.bands * self.frequencies
-
-    @property
-    def spectrum_channels(self) -> int:
-        """Channels of a folded spectrum: audio channels, real and imaginary part, bands."""
-        return self.channels * _COMPLEX * self.bands
-
-    @property
-    def column_step(self) -> int:
-        """The number of columns of a window must be a multiple of this."""
-        return int(self.scale[0] ** self.scales)
-
-    def level(self, index: int) -> tuple[int, int]:
-        """Feature channels and frequencies at a scale; ``scales`` is the one below the last."""
-        return self.width + index * self.growth, self.frequencies // int(self.scale[1] ** index)
 
 
 def match_architecture(shapes: Shapes, config: Mdx23cConfig, *, file: str, config_source: str) -> Architecture:
@@ -106,9 +42,10 @@ def match_architecture(shapes: Shapes, config: Mdx23cConfig, *, file: str, confi
         If the config says something else than the file: the key, its value and the file's. Or if tensors are
         missing, unknown or of another shape than the first ones promise.
     """
+    _check_first(shapes, config, file)
     sizes = _sizes(shapes, file)
     audio, model = config.audio, config.model
-    folded = audio.num_channels * _COMPLEX
+    folded = audio.num_channels * COMPLEX
     if sizes.folded % folded:
         raise _disagreement(config_source, file, "audio.num_channels", audio.num_channels, f"{sizes.folded} inputs")
     bands = sizes.folded // folded
@@ -156,51 +93,6 @@ def match_architecture(shapes: Shapes, config: Mdx23cConfig, *, file: str, confi
     return architecture
 
 
-def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a network, as in the public files."""
-    a = architecture
-    shapes: dict[str, tuple[int, ...]] = {"first_conv.weight": (a.width, a.spectrum_channels, 1, 1)}
-    for n in range(a.scales):
-        (above, frequencies), (below, _) = a.level(n), a.level(n + 1)
-        encoder, decoder = f"encoder_blocks.{n}", f"decoder_blocks.{a.scales - 1 - n}"
-        shapes |= _blocks(f"{encoder}.tfc_tdf", above, above, frequencies, a)
-        shapes |= _norm(f"{encoder}.downscale.conv.0", above, a.norm)
-        shapes[f"{encoder}.downscale.conv.2.weight"] = (below, above, *a.scale)
-        shapes |= _norm(f"{decoder}.upscale.conv.0", below, a.norm)
-        shapes[f"{decoder}.upscale.conv.2.weight"] = (below, above, *a.scale)
-        shapes |= _blocks(f"{decoder}.tfc_tdf", 2 * above, above, frequencies, a)
-    channels, frequencies = a.level(a.scales)
-    shapes |= _blocks("bottleneck_block", channels, channels, frequencies, a)
-    shapes["final_conv.0.weight"] = (a.width, a.width + a.spectrum_channels, 1, 1)
-    shapes["final_conv.2.weight"] = (a.outputs * a.spectrum_channels, a.width, 1, 1)
-    return shapes
-
-
-def _blocks(prefix: str, given: int, made: int, frequencies: int, a: Architecture) -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {}
-    hidden = frequencies // a.bottleneck
-    for n in range(a.blocks):
-        block, taken = f"{prefix}.blocks.{n}", made if n else given
-        shapes |= _norm(f"{block}.tfc1.0", taken, a.norm)
-        shapes[f"{block}.tfc1.2.weight"] = (made, taken, 3, 3)
-        shapes |= _norm(f"{block}.tdf.0", made, a.norm)
-        shapes[f"{block}.tdf.2.weight"] = (hidden, frequencies)
-        shapes |= _norm(f"{block}.tdf.3", made, a.norm)
-        shapes[f"{block}.tdf.5.weight"] = (frequencies, hidden)
-        shapes |= _norm(f"{block}.tfc2.0", made, a.norm)
-        shapes[f"{block}.tfc2.2.weight"] = (made, made, 3, 3)
-        shapes[f"{block}.shortcut.weight"] = (made, taken, 1, 1)
-    return shapes
-
-
-def _norm(prefix: str, channels: int, norm: str) -> dict[str, tuple[int, ...]]:
-    if not norm:
-        return {}
-    names = ("weight", "bias", "running_mean", "running_var") if norm == _BATCH else ("weight", "bias")
-    count = {f"{prefix}.num_batches_tracked": ()} if norm == _BATCH else {}
-    return {**{f"{prefix}.{name}": (channels,) for name in names}, **count}
-
-
 @dataclass(frozen=True)
 class _Sizes:
     """What the first tensors of a file say."""
@@ -217,11 +109,37 @@ class _Sizes:
     norm: str
 
 
+def _check_first(shapes: Shapes, config: Mdx23cConfig, file: str) -> None:
+    """Where some tensors that say the sizes are missing, take these from the config, so that all faults are told."""
+    audio, model = config.audio, config.model
+    sizes = (audio.dim_f, model.num_channels, model.growth, model.num_scales, model.num_blocks_per_scale)
+    if sum(name in shapes for name in _FIRST) in (0, len(_FIRST)) or None in (*sizes, model.scale):
+        return
+    bins, width, growth, scales, blocks = (size or 0 for size in sizes)
+    promised = Architecture(
+        n_fft=audio.n_fft,
+        hop_frames=audio.hop_length,
+        channels=audio.num_channels,
+        bands=model.num_subbands or 1,
+        frequencies=bins // (model.num_subbands or 1),
+        width=width,
+        growth=growth,
+        scales=scales,
+        blocks=blocks,
+        scale=model.scale or (1, 1),
+        bottleneck=model.bottleneck_factor or 1,
+        outputs=len(config.stems),
+        norm=model.norm or "",
+        act=model.act,
+    )
+    _check_tensors(shapes, promised, file)
+
+
 def _sizes(shapes: Shapes, file: str) -> _Sizes:
-    width, folded, *_ = _shape(shapes, "first_conv.weight", 4, file)
+    width, folded, *_ = _shape(shapes, _FIRST_CONV, 4, file)
     below, _, *scale = _shape(shapes, _FIRST_DOWN, 4, file)
     hidden, frequencies = _shape(shapes, _FIRST_LINEAR, 2, file)
-    final = _shape(shapes, "final_conv.2.weight", 4, file)[0]
+    final = _shape(shapes, _FINAL_CONV, 4, file)[0]
     has_norm, has_statistics = f"{_FIRST_NORM}.weight" in shapes, f"{_FIRST_NORM}.running_mean" in shapes
     return _Sizes(
         folded=folded,
@@ -233,7 +151,7 @@ def _sizes(shapes: Shapes, file: str) -> _Sizes:
         frequencies=frequencies,
         hidden=hidden,
         final=final,
-        norm=_BATCH if has_statistics else _INSTANCE if has_norm else "",
+        norm=BATCH if has_statistics else _INSTANCE if has_norm else "",
     )
 
 
@@ -263,13 +181,13 @@ def _check_names(config: Mdx23cConfig, found: str, *, file: str, source: str) ->
     act, norm = config.model.act, config.model.norm
     if not _ACTIVATIONS.fullmatch(act):
         raise ModelError(
-            f"{source} has model.act {act!r}: allowed are 'gelu', 'relu' and 'elu' with its alpha, such as 'elu1.0'"
+            f"{source} has model.act {act!r}: allowed are 'gelu', 'relu' and 'elu' with its alpha below 10,000, such as 'elu1.0'"
         )
-    known = norm in (_BATCH, _INSTANCE) or _GROUPS.fullmatch(norm or "") is not None
-    asked = (_BATCH if norm == _BATCH else _INSTANCE) if known else ""
+    known = norm in (BATCH, _INSTANCE) or _GROUPS.fullmatch(norm or "") is not None
+    asked = (BATCH if norm == BATCH else _INSTANCE) if known else ""
     if asked != found:
         has = {
-            _BATCH: f"running statistics: use {_BATCH!r}",
+            BATCH: f"running statistics: use {BATCH!r}",
             _INSTANCE: f"gains and no running statistics: use {_INSTANCE!r} or 'GroupNormN'",
             "": "no norms: use null",
         }

@@ -9,7 +9,7 @@ from typing import Any
 from engine.errors import DeviceError
 from streamer.audio.device import Device, Direction
 from streamer.audio.loopback import list_loopbacks
-from streamer.audio.portaudio import library, refresh
+from streamer.audio.portaudio import library, listing, refresh
 
 __all__ = ["Device", "find_device", "find_pair", "find_source", "list_devices", "list_loopbacks", "share_clock"]
 
@@ -27,16 +27,17 @@ def list_devices(*, refreshes: bool = False) -> tuple[Device, ...]:
     Raises
     ------
     DeviceError
-        If PortAudio or sounddevice is missing.
+        If PortAudio or sounddevice is missing; DeviceLostError if it hangs.
     LifecycleError
         If ``refreshes`` while a stream is open.
     """
     sounddevice = library()
     if refreshes:
         refresh()
-    hosts = sounddevice.query_hostapis()
-    default_input, default_output = sounddevice.default.device
-    found = sounddevice.query_devices()
+    with listing():
+        hosts = sounddevice.query_hostapis()
+        default_input, default_output = sounddevice.default.device
+        found = sounddevice.query_devices()
     # Where the system names no default, or one that is gone, none is marked.
     defaults = [_default(hosts, default_input, "input"), _default(hosts, default_output, "output")]
     return tuple(_device(entry, hosts, defaults) for entry in found)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from engine.errors import DeviceError
 from streamer.audio.device import Device
-from streamer.audio.portaudio import library, stream_opened
+from streamer.audio.portaudio import library, stream_closed, stream_opened
 from streamer.audio.stream import StreamFormat
 
 __all__ = ["OneWay", "opened", "started"]
@@ -69,8 +69,10 @@ def opened(asked: StreamFormat | OneWay, make: Callable[..., Any], **options: An
     first = ways[0]
     has_period = first.device.host_api in _HOSTS_WITH_ONE_PERIOD
     indices, channels = tuple(way.device.index for way in ways), tuple(way.channels for way in ways)
+    # Counted before it is there, so that PortAudio is not started again under it meanwhile.
+    stream_opened()
     try:
-        stream = make(
+        return make(
             device=indices if len(ways) > 1 else indices[0],
             channels=channels if len(ways) > 1 else channels[0],
             samplerate=first.sample_rate,
@@ -78,10 +80,13 @@ def opened(asked: StreamFormat | OneWay, make: Callable[..., Any], **options: An
             latency=first.latency,
             **options,
         )
-    except sounddevice.PortAudioError as error:
-        raise _refusal(ways, error) from error
-    stream_opened()
-    return stream
+    except BaseException as error:
+        try:
+            if isinstance(error, sounddevice.PortAudioError):
+                raise _refusal(ways, error) from error
+            raise
+        finally:
+            stream_closed()
 
 
 def started(asked: StreamFormat | OneWay, stream: Any) -> None:

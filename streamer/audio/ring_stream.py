@@ -17,6 +17,8 @@ import numpy as np
 from engine.errors import DeviceLostError
 from streamer.audio.opening import opened, started
 from streamer.audio.portaudio import close_apart, stream_closed
+from streamer.audio.rise import Rise
+from streamer.audio.standstill import UNSEEN_S
 from streamer.audio.stream import F32, DeviceLatency, StreamCounters, StreamFormat
 from streamer.file_session import Clock, WallClock
 
@@ -46,11 +48,13 @@ class RingStream(ABC):
         self._taken = 0
         # Where the two directions began at different calls of the device: frames from the one to the other.
         self._shift = 0
-        self._is_starved = False
+        # The same as the device has it now, and as it was seen last.
+        self._offset, self._seen_offset = 0, 0
+        self._is_faulty, self._driver_faults = False, Rise()
         self._rendered_frame, self._margin_frames = 0, 0
         self._poll_s = min(0.001, max(0.00025, asked.block_frames / asked.sample_rate / 8))
         self._counters = StreamCounters()
-        self._newest, self._moved_at = -1, 0.0
+        self._newest, self._moved_at, self._looked_at = -1, 0.0, 0.0
         longest = max(round(_RING_S * asked.sample_rate), 4 * (asked.ring_frames + asked.block_frames))
         self._size = 1 << (longest - 1).bit_length()
         self._lead = self._size // 2
@@ -70,7 +74,7 @@ class RingStream(ABC):
 
     def start(self) -> None:
         """Begin: the first call of the device brings and takes frame 0."""
-        self._moved_at = self._clock.now()
+        self._moved_at = self._looked_at = self._clock.now()
         started(self._asked, self._stream)
 
     def close(self, timeout_s: float) -> bool:
@@ -94,8 +98,16 @@ class RingStream(ABC):
 
     @property
     def rendered_frame(self) -> int:
-        """Frame of the same clock at which the block that was written last is played; the pump's thread."""
+        """Frame of the same clock at which the block that was written last is played; the pump's thread.
+
+        As the device's own counts of both directions say, not as it was meant to be.
+        """
         return self._rendered_frame
+
+    @property
+    def device_frames(self) -> int:
+        """Frames that the device's clock has counted; the pump's thread."""
+        return self._captured()
 
     @property
     def margin_frames(self) -> int:
@@ -141,6 +153,7 @@ class RingStream(ABC):
         """Throw away what waits beyond the limit; keeps the newest block."""
         waiting = self._captured() - self._taken
         if self._reattach():
+            self._offset = self._seen_offset = self._shift
             return self._count_overflow(max(waiting, self._asked.block_frames))
         if waiting <= limit_frames:
             return 0
@@ -165,6 +178,9 @@ class RingStream(ABC):
         self._clock.sleep_until(self._clock.now() + self._poll_s)
 
     def _watch(self, captured: int, now: float) -> None:
+        unseen_s, self._looked_at = now - self._looked_at, now
+        if unseen_s > UNSEEN_S:
+            self._moved_at += unseen_s
         if captured != self._newest:
             self._newest, self._moved_at = captured, now
         elif now - self._moved_at > self._lost_after_s:
@@ -187,19 +203,34 @@ class RingStream(ABC):
         start = self._taken - frames + self._asked.ring_frames + self._shift
         # Where the block is too late, its place is written over with silence before the device comes round to it.
         self._put(start, block)
-        played = self._played()
+        played = self._look_at_both()
         self._extend(played + self._lead)
-        self._rendered_frame, self._margin_frames = start - self._shift, start - played
-        late = min(frames, played - start)
-        if late > 0:
+        self._rendered_frame, self._margin_frames = start - self._offset, start - played
+        late = max(0, min(frames, played - start))
+        # What the driver tells of while a block is late, or blocks were thrown away, is one and the same fault.
+        is_faulty = self._driver_faults.look(self._device_flags()) or late > 0
+        if is_faulty:
             self._counters = replace(
                 self._counters,
-                underruns=self._counters.underruns + (not self._is_starved),
+                underruns=self._counters.underruns + (not self._is_faulty),
                 lost_output_frames=self._counters.lost_output_frames + late,
             )
-        self._is_starved = late > 0
+        self._is_faulty = is_faulty
+
+    def _look_at_both(self) -> int:
+        """Find out how the device's two counts lie beside each other; gives the output's.
+
+        One callback moves both, one after the other, so a look in between is wrong: what is seen twice is believed.
+        """
+        before, played, after = self._captured(), self._played(), self._captured()
+        if before == after:
+            if played - before == self._seen_offset:
+                self._offset = self._seen_offset
+            self._seen_offset = played - before
+        return played
 
     def _count_overflow(self, frames: int) -> int:
+        self._is_faulty = True
         self._counters = replace(
             self._counters,
             overflows=self._counters.overflows + 1,

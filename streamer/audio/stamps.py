@@ -43,13 +43,14 @@ class MeasuredLatency:
     sample_rate : int
         In Hz.
     blocks : int
-        How many were looked at; 0 before the first, and the other numbers are 0 then.
+        How many were there in time, and so were measured; 0 before the first, and the next three numbers are 0 then.
     late_blocks : int
-        Those of them whose first frames were due before they came.
+        Further ones whose first frames were due before they came: they were not played where they belong, or at all.
     ring_frames, shortest_ring_frames, longest_ring_frames : int
-        From the capture of a block to its place in the output: median, least and most.
+        From the capture of a block to its place in the output: median, least and most of those in time.
     margin_frames, least_margin_frames : int
-        What was left of that time when the block was there: median and least. How much deeper than needed a ring is.
+        What was left of that time when the block was there: median and least of all, late ones below zero. How much
+        deeper than needed a ring is.
     """
 
     sample_rate: int
@@ -121,13 +122,14 @@ class BlockStamps:
         if kept == 0:
             return MeasuredLatency(self._sample_rate, 0, 0, 0, 0, 0, 0, 0)
         ring, margin = self._ring[:kept].copy(), self._margin[:kept].copy()
+        played = ring[margin >= 0]
         return MeasuredLatency(
             self._sample_rate,
-            kept,
-            int(np.count_nonzero(margin < 0)),
-            _median(ring),
-            int(ring.min()),
-            int(ring.max()),
+            len(played),
+            kept - len(played),
+            _median(played),
+            int(played.min()) if len(played) else 0,
+            int(played.max()) if len(played) else 0,
             _median(margin),
             int(margin.min()),
         )
@@ -135,4 +137,4 @@ class BlockStamps:
 
 def _median(values: np.ndarray[Any, np.dtype[np.int64]]) -> int:
     # One of the values, never a mean of two that no block had.
-    return int(np.percentile(values, 50, method="lower"))
+    return 0 if not len(values) else int(np.percentile(values, 50, method="lower"))

@@ -69,15 +69,16 @@ class StreamCounters:
     Attributes
     ----------
     underruns : int
-        Times that the device had to play silence because a block was late.
+        Times that sound was missing because a block was late, or because the driver was held up and told so: what it
+        tells of while a block is late, or while frames are thrown away, is not counted again.
     lost_output_frames : int
-        Frames that were not heard for that reason.
+        Frames that were not heard because they were late.
     overflows : int
         Times that captured frames were thrown away because the pump was held up for long.
     lost_input_frames : int
-        Frames that were thrown away, as far as they are known.
+        Frames that were thrown away, or that the device did not give while it stood, as far as they are known.
     device_flags : int
-        Faults that the driver told of itself; many drivers tell few.
+        Callbacks for which the driver told of a fault, in each direction; one fault can raise several.
     """
 
     underruns: int = 0

@@ -8,9 +8,8 @@ drift apart, so the input is read a little faster or slower than it comes, as `D
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
@@ -18,18 +17,15 @@ from engine.errors import DeviceError, DeviceLostError
 from streamer.audio.capture import Capture
 from streamer.audio.clock_bridge import ClockBridge
 from streamer.audio.drift import DriftController, DriftStats
-from streamer.audio.opening import OneWay
 from streamer.audio.period_gauge import PeriodGauge
-from streamer.audio.playback import CallbackPlayback, Playback, RtmixerPlayback
-from streamer.audio.portaudio import mixer_library
-from streamer.audio.portaudio_capture import CallbackCapture, RtmixerCapture
+from streamer.audio.playback import Playback
+from streamer.audio.rise import Rise
 from streamer.audio.standstill import BEGIN_S, Standstill
 from streamer.audio.stream import F32, DeviceLatency, StreamCounters, StreamFormat
 from streamer.file_session import Clock, WallClock
 
-__all__ = ["TwoClockStream", "open_two_clock_stream"]
+__all__ = ["TwoClockStream"]
 
-_CLOSE_S = 2.0
 _MARGIN_S = 0.003
 """Time by which a callback of the input may be later than usual, and the two lines wrong, until silence is heard."""
 _SETTLE_S = 0.2
@@ -55,6 +51,8 @@ class TwoClockStream:
         the clock bridge.
     lost_after_s : float
         A device whose clock stands still for so long is lost.
+    should_stop : callable, optional
+        Asked while the devices begin; where it says so, ``start`` raises.
     clock : Clock, optional
         Left out: the machine's own.
 
@@ -76,6 +74,7 @@ class TwoClockStream:
         *,
         margin_s: float = _MARGIN_S,
         lost_after_s: float = 1.0,
+        should_stop: Callable[[], bool] | None = None,
         clock: Clock | None = None,
     ) -> None:
         if capture.channels != asked.input_channels:
@@ -86,6 +85,7 @@ class TwoClockStream:
         self._asked = asked
         self._capture, self._playback = capture, playback
         self._margin_s = margin_s
+        self._should_stop = should_stop
         self._clock = WallClock() if clock is None else clock
         self._poll_s = min(0.0005, max(0.00025, asked.block_frames / asked.sample_rate / 8))
         self._drift = DriftController(capture.sample_rate, asked.sample_rate)
@@ -93,7 +93,8 @@ class TwoClockStream:
         self._block = np.zeros((asked.input_channels, asked.block_frames), np.float32)
         self._counters = StreamCounters()
         self._taken = 0
-        self._is_placed, self._is_starved, self._is_late = False, False, False
+        self._is_placed, self._is_starved, self._is_faulty = False, False, False
+        self._driver_faults = Rise()
         self._rendered_frame, self._margin_frames = 0, 0
         self._input_still = Standstill(asked.input.name, lost_after_s)
         self._output_still = Standstill(asked.output.name, lost_after_s)
@@ -139,13 +140,18 @@ class TwoClockStream:
         """Frames that were left when it was written; below zero where it was late. The pump's thread."""
         return self._margin_frames
 
+    @property
+    def device_frames(self) -> int:
+        """Frames that the output's clock has counted; the pump's thread."""
+        return self._playback.played
+
     def start(self) -> None:
         """Begin both devices and look at them for half a second, until it is known how they run beside each other.
 
         Raises
         ------
         DeviceError
-            If a device refuses, or does not begin.
+            If a device refuses, does not begin, or is not to any more.
         """
         self._capture.start()
         self._playback.start()
@@ -157,6 +163,20 @@ class TwoClockStream:
             raise DeviceError(str(error)) from error
         self._bridge_frames = max(self._bridge_frames, self._frames_of(spread_s + self._least_delay_s))
         self._drift.delay_s = self._bridge_frames / self._asked.sample_rate
+
+    def rejoin(self) -> None:
+        """Begin anew where both devices are now, after nobody read or wrote since ``start``; nothing counts as lost.
+
+        Raises
+        ------
+        DeviceError
+            If a device has gone meanwhile.
+        """
+        try:
+            self._playback.reattach()
+            self._align()
+        except DeviceLostError as error:
+            raise DeviceError(str(error)) from error
 
     def catch_up(self, limit_frames: int) -> int:
         """Throw away what waits beyond the limit; keeps the newest block."""
@@ -202,9 +222,13 @@ class TwoClockStream:
         start = self._taken - frames + self._asked.ring_frames
         left = self._playback.write(start, block)
         self._rendered_frame, self._margin_frames = start, left
-        if left < 0:
-            self._count_silence(min(frames, -left), is_new=not self._is_late)
-        self._is_late = left < 0
+        flags = self._capture.flags + self._playback.flags
+        # What the driver tells of while a block is late, or frames are missing, is one and the same fault.
+        is_faulty = self._driver_faults.look(flags) or left < 0
+        if is_faulty:
+            late = max(0, min(frames, -left))
+            self._count_silence(late, is_new=not (self._is_faulty or self._is_starved))
+        self._is_faulty = is_faulty
 
     def close(self, timeout_s: float) -> bool:
         """Stop both devices; False if a driver hangs and was left behind."""
@@ -231,6 +255,10 @@ class TwoClockStream:
     def _sleep(self) -> None:
         self._clock.sleep_until(self._clock.now() + self._poll_s)
 
+    def _check_wanted(self) -> None:
+        if self._should_stop is not None and self._should_stop():
+            raise DeviceLostError("the session has ended while its devices began: nothing is to be done")
+
     def _look_for(self, seconds: float) -> None:
         """Look at both devices for so long, once both run."""
         begin = self._clock.now()
@@ -240,6 +268,7 @@ class TwoClockStream:
             if not played or not self._capture.written:
                 begin = now
             self._playback.keep_silent()
+            self._check_wanted()
             self._sleep()
 
     def _align(self) -> PeriodGauge:
@@ -257,6 +286,7 @@ class TwoClockStream:
             if self._drift.age_s > _ALIGN_S / 3:
                 gauge.look(now, self._capture.written, played)
             self._playback.keep_silent()
+            self._check_wanted()
             self._sleep()
         self._taken = self._playback.played
         self._is_placed = False
@@ -281,69 +311,10 @@ class TwoClockStream:
         )
 
     def _count_overflow(self, frames: int) -> int:
+        self._is_faulty = True
         self._counters = replace(
             self._counters,
             overflows=self._counters.overflows + 1,
             lost_input_frames=self._counters.lost_input_frames + frames,
         )
         return frames
-
-
-def open_two_clock_stream(
-    asked: StreamFormat,
-    capture: Capture | None = None,
-    engine: Literal["auto", "rtmixer", "callback"] = "auto",
-    *,
-    clock: Clock | None = None,
-) -> TwoClockStream:
-    """Open an input and an output that run on two clocks.
-
-    Parameters
-    ----------
-    asked : StreamFormat
-    capture : Capture, optional
-        Not started; closed with the stream. Left out: the input asked for, at the session's rate or its own.
-    engine : {"auto", "rtmixer", "callback"}
-        As for ``open_stream``.
-    clock : Clock, optional
-        Left out: the machine's own.
-
-    Raises
-    ------
-    DeviceError
-        If a part is missing or a device refuses what is asked.
-    """
-    is_c = engine != "callback"
-    if is_c:
-        try:
-            mixer_library()
-        except DeviceError:
-            if engine == "rtmixer":
-                raise
-            is_c = False
-    with ExitStack() as opened:
-        if capture is None:
-            capture = _opened_input(asked, RtmixerCapture if is_c else CallbackCapture)
-        opened.callback(capture.close, _CLOSE_S)
-        way = OneWay(
-            "output", asked.output, asked.sample_rate, asked.output_channels, asked.block_frames, asked.device_latency
-        )
-        playback = RtmixerPlayback(way, asked.ring_frames) if is_c else CallbackPlayback(way, asked.ring_frames)
-        opened.callback(playback.close, _CLOSE_S)
-        stream = TwoClockStream(asked, capture, playback, clock=clock)
-        opened.pop_all()
-    return stream
-
-
-def _opened_input(asked: StreamFormat, kind: type[RtmixerCapture] | type[CallbackCapture]) -> Capture:
-    device = asked.input
-    way = OneWay("input", device, asked.sample_rate, asked.input_channels, asked.block_frames, asked.device_latency)
-    try:
-        return kind(way)
-    except DeviceError:
-        own = device.default_sample_rate
-        if own == asked.sample_rate:
-            raise
-        return kind(
-            replace(way, sample_rate=own, block_frames=max(1, round(asked.block_frames * own / asked.sample_rate)))
-        )

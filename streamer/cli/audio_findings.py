@@ -194,7 +194,7 @@ def _check_devices(facts: AudioFacts) -> Finding:
 def _check_direction(facts: AudioFacts, direction: Direction) -> Finding:
     able = [device for device in facts.devices if device.max_channels(direction)]
     proposed = [device.name for device in able if device.is_default(direction)]
-    does, option = ("records", "--input") if direction == "input" else ("plays", "--output")
+    does, way = ("records", "as mic:NAME") if direction == "input" else ("plays", "with --output NAME")
     topic = f"sound {direction}"
     if not able:
         part = "a microphone" if direction == "input" else "loudspeakers"
@@ -206,7 +206,7 @@ def _check_direction(facts: AudioFacts, direction: Direction) -> Finding:
             topic,
             "warn",
             f"{len(able)} to choose from, none is the default",
-            f"name one with {option}, from what 'stemstream devices' lists, or set the system's default",
+            f"name one {way}, from what 'stemstream devices' lists, or set the system's default",
         )
     return Finding(topic, "ok", f"{proposed[0]}, and {len(able) - 1} more")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError, StemstreamError
-from streamer.cli.terminal import print_error, print_note, print_result, print_traceback, print_warning
+from streamer.cli.terminal import print_error, print_note, print_result, print_warning
 
 if TYPE_CHECKING:
     from engine.file_batch import FileOutcome
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchReport"]
 
-_FAILED = 1
+_FAILED, _INTERRUPTED = 1, 130
 
 
 @dataclass
@@ -29,45 +29,54 @@ class BatchReport:
         Paths are not printed then, for they are in the JSON.
     debug : bool
         Errors come with their tracebacks.
+    is_interrupted : bool
+        Not all files were reached.
     """
 
     is_json: bool
     debug: bool
+    is_interrupted: bool = False
     _done: list[dict[str, Any]] = field(default_factory=list)
     _skipped: list[dict[str, Any]] = field(default_factory=list)
     _failed: list[dict[str, Any]] = field(default_factory=list)
-    _errors: list[StemstreamError] = field(default_factory=list)
+    _model_failed: bool = False
 
     def tell(self, outcome: FileOutcome) -> None:
         """Say how it went with a file."""
         if outcome.error is not None:
-            self.tell_failure(outcome.input.path, outcome.error)
+            self.tell_failure(outcome.input.path, outcome.error, outcome.trace)
         elif outcome.report is not None and outcome.report.was_done:
             self._tell_skipped(outcome.report)
         elif outcome.report is not None:
             self._tell_done(outcome.report)
 
-    def tell_failure(self, path: Path, error: StemstreamError) -> None:
-        """Say that an input failed."""
-        self._errors.append(error)
+    def tell_failure(self, path: Path, error: StemstreamError, trace: str = "") -> None:
+        """Say that an input failed; the error itself is not kept."""
+        self._model_failed |= isinstance(error, ModelError)
         self._failed.append({"input": str(path), "error": str(error)})
         if self.debug:
-            try:
-                raise error
-            except StemstreamError:
-                print_traceback()
+            for line in trace.splitlines():
+                print_note(line)
         print_error(str(error) if str(path) in str(error) else f"{str(path)!r}: {error}")
 
     def as_dict(self, model: str) -> dict[str, Any]:
         """Everything, for a JSON report."""
-        return {"model": model, "files": self._done, "skipped": self._skipped, "failed": self._failed}
+        return {
+            "model": model,
+            "interrupted": self.is_interrupted,
+            "files": self._done,
+            "skipped": self._skipped,
+            "failed": self._failed,
+        }
 
     @property
     def exit_code(self) -> int:
         """What the command ends with."""
-        if any(isinstance(error, ModelError) for error in self._errors):
+        if self.is_interrupted:
+            return _INTERRUPTED
+        if self._model_failed:
             return ModelError.exit_code
-        return _FAILED if self._errors else 0
+        return _FAILED if self._failed else 0
 
     def tell_sum(self) -> None:
         """Say how many files went which way, where there were several."""

@@ -27,7 +27,8 @@ def watched_files(count: int) -> Iterator[Watch]:
     On a terminal each of them has a bar, and with several files there is one for all. Elsewhere a line says when a
     file begins.
     """
-    with Interruption() as interruption, _bars(count) if sys.stderr.isatty() else _lines() as show:
+    is_screen = sys.stderr is not None and sys.stderr.isatty()
+    with Interruption() as interruption, _bars(count) if is_screen else _lines() as show:
 
         def watch(under_way: Mapping[Path, Progress]) -> None:
             interruption.check()
@@ -65,7 +66,7 @@ def _bars(count: int) -> Iterator[Watch]:
         TaskProgressColumn(),
         TextColumn("{task.fields[left]}", markup=False),
         console=Console(file=sys.stderr),
-        redirect_stdout=sys.stdout.isatty(),
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
         expand=True,
         transient=True,
     ) as bars:

@@ -15,10 +15,13 @@ _PLAIN: dict[signal.Signals, _Handler] = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGTERM: signal.SIG_DFL,
 }
+if hasattr(signal, "SIGHUP"):
+    # A terminal that is closed sends it.
+    _PLAIN[signal.SIGHUP] = signal.SIG_DFL
 
 
 class Interruption:
-    """Keeps the first Ctrl-C, or SIGTERM, until ``check`` or the end of the ``with`` block raises KeyboardInterrupt.
+    """Keeps the first Ctrl-C, SIGTERM or SIGHUP until ``check`` or the end of the block raises KeyboardInterrupt.
 
     An exception that rises inside a library's call back into Python would be printed and lost, and one between two
     renames would leave half of the files. A second one is raised at once. Where these signals are not Python's own, as

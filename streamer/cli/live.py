@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from engine.errors import ConfigurationError, LatencyError
+from engine.errors import ConfigurationError, DeviceError, LatencyError
 from streamer.cli.devices import devices
 from streamer.cli.interruption import Interruption
 from streamer.cli.live_desk import Desk
@@ -19,6 +19,7 @@ from streamer.cli.live_setup import (
     LiveModels,
     apply_settings,
     choices_for,
+    named_error,
     parse_gains,
     split_arguments,
 )
@@ -29,10 +30,12 @@ from streamer.cli.terminal import print_json, print_note, print_result, print_wa
 
 if TYPE_CHECKING:
     from streamer.live import LiveSession
+    from streamer.live_stats import LiveStats
     from streamer.mixer import Mixer
 
 __all__ = ["live"]
 
+_FAILED = 1
 _INTERRUPTED = 130
 
 
@@ -119,27 +122,34 @@ def live(
         def configure(mixer: Mixer) -> None:
             apply_settings(mixer, mute=mute or [], solo=solo or [], gains=gains)
 
+        def asked_of_driver(choice: LiveChoice) -> Literal["low", "high"] | float:
+            return asked_latency(device_latency or choice.device_latency)
+
         def begin(choice: LiveChoice) -> LiveSession:
-            session = LiveSession(
-                models.processor(choice),
-                source=source,
-                output=output,
-                sample_rate=sample_rate,
-                block_frames=block_frames,
-                latency_s=choice.latency_s,
-                ring_blocks=ring_blocks,
-                outputs=[*(stem_outputs or []), *more_outputs] or None,
-                record=record,
-                allow_feedback=allow_feedback,
-                priority=usable_cpus() > 1,
-                device_latency=asked_latency(device_latency or choice.device_latency),
-                configure=configure,
-            )
-            return stack.enter_context(session)
+            processor = models.processor(choice)
+            try:
+                session = LiveSession(
+                    processor,
+                    source=source,
+                    output=output,
+                    sample_rate=sample_rate,
+                    block_frames=block_frames,
+                    latency_s=choice.latency_s,
+                    ring_blocks=ring_blocks,
+                    outputs=[*(stem_outputs or []), *more_outputs] or None,
+                    record=record,
+                    allow_feedback=allow_feedback,
+                    priority=usable_cpus() > 1,
+                    device_latency=asked_of_driver(choice),
+                    configure=configure,
+                )
+                return stack.enter_context(session)
+            except (ConfigurationError, DeviceError) as error:
+                raise named_error(error, latency_ms) from error
 
         session, choice = _first_that_fits(choices, begin)
         _tell_start(session)
-        desk = Desk(session, choice, models)
+        desk = Desk(session, choice, models, model=model, device_latency=asked_of_driver(choice))
         code = 0
         try:
             desk.run(interruption.check, duration, needs_sound=not (session.input.is_monitor or allow_silence))
@@ -147,7 +157,11 @@ def live(
             code = _INTERRUPTED
         session.close()
         desk.tell_events()
-        _tell_end(session, desk, json=json)
+        stats = session.stats()
+        _tell_end(session, stats, desk, json=json)
+    if stats.recording is not None and stats.recording.error is not None:
+        # What was asked for is not all there, and a script has to know.
+        return code or _FAILED
     return code
 
 
@@ -168,8 +182,7 @@ def _tell_start(session: LiveSession) -> None:
         print_warning(session.warning)
 
 
-def _tell_end(session: LiveSession, desk: Desk, *, json: bool) -> None:
-    stats = session.stats()
+def _tell_end(session: LiveSession, stats: LiveStats, desk: Desk, *, json: bool) -> None:
     for report in stats.priorities:
         if not report.granted:
             print_note(f"without real-time priority for the {report}")
@@ -179,6 +192,8 @@ def _tell_end(session: LiveSession, desk: Desk, *, json: bool) -> None:
                 "input": session.input.as_dict(),
                 "output": session.output.as_dict(),
                 "operating_point": desk.choice.name,
+                "model": desk.choice.model,
+                "device_latency": desk.device_latency,
                 **stats.as_dict(),
                 "events": [event.as_dict() for event in desk.events],
             }

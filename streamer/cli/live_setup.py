@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, LatencyError, StemstreamError
 from streamer.cli.machine import usable_cpus
 
 if TYPE_CHECKING:
@@ -23,11 +23,20 @@ __all__ = [
     "LiveModels",
     "apply_settings",
     "choices_for",
+    "named_error",
     "parse_gains",
     "split_arguments",
+    "stations_of",
 ]
 
-_OUTPUTS = re.compile(r"[^:=]+=[0-9]+(,[0-9]+)?")
+_SOURCE = re.compile(r"(mic|loopback)(:.+)?", re.DOTALL)
+_OPTIONS = {
+    "max_block_frames": "--block-frames",
+    "block_frames": "--block-frames",
+    "ring_blocks": "--ring-blocks",
+    "sample_rate": "--sample-rate",
+}
+_PARAMETER = re.compile(rf"\b({'|'.join(_OPTIONS)})\b(=?)")
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,12 @@ def choices_for(latency: str | None, model: str | None) -> tuple[LiveChoice, ...
     return tuple(LiveChoice(f"{milliseconds:g} ms", name, milliseconds / 1000) for name in models)
 
 
+def stations_of(start: LiveChoice, model: str | None) -> tuple[tuple[LiveChoice, ...], ...]:
+    """Give the operating points in their round, each with what to try for it; one of a number is one of them too."""
+    stations = tuple(choices_for(name, model) for name in OPERATING_POINTS)
+    return stations if start.name in OPERATING_POINTS else ((start,), *stations)
+
+
 class LiveModels:
     """Makes processors of models, each of which is loaded once.
 
@@ -166,13 +181,34 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str, list[str]]:
     Raises
     ------
     ConfigurationError
-        If more than one source is given.
+        If more than one source is given, or one that is none.
     """
-    outputs = [each for each in arguments if _OUTPUTS.fullmatch(each)]
-    sources = [each for each in arguments if not _OUTPUTS.fullmatch(each)]
+    outputs = [each for each in arguments if "=" in each and ":" not in each]
+    sources = [each for each in arguments if each not in outputs]
     if len(sources) > 1:
         raise ConfigurationError(f"sources {', '.join(sources)} were given: give one")
-    return (sources[0] if sources else "mic"), outputs
+    source = sources[0] if sources else "mic"
+    if not _SOURCE.fullmatch(source):
+        raise ConfigurationError(
+            f"source {source!r} is not known: use mic, mic:NAME, mic:3, loopback or loopback:NAME, from what "
+            "'stemstream devices' lists"
+        )
+    return source, outputs
+
+
+def named_error(error: StemstreamError, latency: str | None) -> StemstreamError:
+    """Name the options in an error that a session raised about its own parameters.
+
+    Parameters
+    ----------
+    error : ConfigurationError or DeviceError
+    latency : str or None
+        What was given for ``--latency-ms``.
+    """
+    text = _PARAMETER.sub(lambda found: _OPTIONS[found[1]] + (" " if found[2] else ""), str(error))
+    if isinstance(error, LatencyError):
+        return LatencyError(text if latency is None else f"--latency-ms {latency}: {text}", smallest_s=error.smallest_s)
+    return error if text == str(error) else type(error)(text)
 
 
 def parse_gains(gains: Sequence[str]) -> dict[str, float]:

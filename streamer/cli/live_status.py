@@ -23,7 +23,7 @@ def status_text(stats: LiveStats) -> str:
     processor = stats.processor
     return " | ".join(
         (
-            f"{1000 * stats.measured_frames / stats.latency.sample_rate:.1f} ms",
+            f"{1000 * stats.measured_frames / stats.latency.sample_rate:.1f} ms{_of_what(stats)}",
             f"model {1000 * processor.compute_p99_s:.1f} of {1000 * stats.hop_s:.1f} ms{_headroom(stats)}",
             f"misses {processor.misses}",
             f"coverage {100 * processor.coverage:.1f} %",
@@ -31,6 +31,19 @@ def status_text(stats: LiveStats) -> str:
             f"clipped {stats.clipped_samples}",
         )
     )
+
+
+def _of_what(stats: LiveStats) -> str:
+    return "" if stats.measured.blocks else " promised"
+
+
+def _measured_line(stats: LiveStats) -> str:
+    measured, frames = stats.measured, stats.measured_frames
+    if not measured.blocks:
+        return f"measured  nothing: of {measured.late_blocks} blocks none came in time"
+    late = f"; {measured.late_blocks} more came late" if measured.late_blocks else ""
+    ms = 1000 * frames / stats.latency.sample_rate
+    return f"measured  {ms:.1f} ms, {frames} frames over the newest {measured.blocks} blocks{late}"
 
 
 def _headroom(stats: LiveStats) -> str:
@@ -54,10 +67,9 @@ def strips_text(mixer: Mixer, chosen: int | None = None) -> str:
 def report_lines(stats: LiveStats) -> list[str]:
     """Sum a session up."""
     processor, rate = stats.processor, stats.latency.sample_rate
-    measured = stats.measured_frames
     lines = [
         f"latency   {stats.latency}",
-        f"measured  {1000 * measured / rate:.1f} ms, {measured} frames over the newest {stats.measured.blocks} blocks",
+        _measured_line(stats),
         f"length    {stats.frames / rate:.1f} s, {stats.blocks} blocks, {stats.epochs} epoch(s)",
         f"misses    {processor.misses} of {processor.blocks} blocks",
         f"coverage  {100 * processor.coverage:.2f} % of the sound was separated",
@@ -75,7 +87,9 @@ def report_lines(stats: LiveStats) -> list[str]:
     if stats.recording is not None:
         kept = stats.recording
         lines.append(
-            f"recorded  {kept.frames_written / rate:.1f} s, {kept.frames_lost} frames lost"
+            f"recorded  {kept.frames_written / rate:.1f} s"
+            + (f" in {stats.takes} takes" if stats.takes > 1 else "")
+            + f", {kept.frames_lost} frames lost"
             + ("" if kept.error is None else f"; {kept.error}")
         )
     lines += [f"priority  {report.thread}: {report.policy}" for report in stats.priorities]
@@ -86,7 +100,8 @@ class StatusLine:
     """One line on standard error that is written over and over; nothing where that is no terminal."""
 
     def __init__(self) -> None:
-        self.is_shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        # Without standard error, as after 2>&-, there is nobody to show it to.
+        self.is_shown = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._text = ""
 
     def show(self, text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Sequence
 from enum import StrEnum
@@ -14,7 +13,7 @@ import typer
 
 from engine.errors import ConfigurationError
 from engine.excerpt import Excerpt, parse_time
-from engine.files.stem_path import DEFAULT_TEMPLATE, stem_path
+from engine.files.stem_path import DEFAULT_TEMPLATE, check_ending, stem_path
 from streamer.cli.batch_report import BatchReport
 from streamer.cli.compute import check_compute
 from streamer.cli.file_bars import watched_files
@@ -51,7 +50,10 @@ def separate(
         bool, typer.Option("--recursive", help="Folders in folders too; the stems go into folders of the same names.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Also files whose stems are there, made with this model and settings.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Do again what is done, and replace whatever is in the way, but never an input."
+        ),
     ] = False,
     model: Model = "spatial",
     config: Config = None,
@@ -117,7 +119,8 @@ def separate(
     together when all of it is done, and their paths are printed, one a line.
 
     Files that are done are skipped when the command is given again: their stems are there, say in their tags that
-    they were made by this model with these settings, fit the input in rate, channels and length, and are not older.
+    they were made of this file by this model with these settings, and fit it in rate, channels and length. Files that
+    are no stems of the input are replaced with --overwrite alone.
     """
     check_compute(device, precision)
     subtype = _subtype(ext, float32=float32, int24=int24, int16=int16)
@@ -129,7 +132,7 @@ def separate(
         0.0 if start is None else parse_time(start, "--start"),
         None if duration is None else parse_time(duration, "--duration"),
     )
-    stem_path(out, filename, track="track", stem="stem", ext=ext)
+    check_ending(filename, stem_path(out, filename, track="track", stem="stem", ext=ext, suffix=ext), ext)
     if stem and two_stems is not None:
         raise ConfigurationError(f"--stem {' '.join(stem)} and --two-stems {two_stems} were given: give one of them")
     from engine.file_batch import check_jobs, separate_files
@@ -153,33 +156,33 @@ def separate(
             separator, [two_stems] if two_stems is not None else stem or None, with_rest=two_stems is not None
         )
         check_outputs(inputs, out, filename, chosen.names, ext)
-        if not debug:
-            # The worker's log tells live streams what is an error here, and is raised as one.
-            logging.getLogger("stemstream").setLevel(logging.CRITICAL)
         report = BatchReport(is_json=json, debug=debug)
         for each in failed:
             report.tell_failure(each.path, each.error)
-        watch = stack.enter_context(watched_files(len(inputs)))
-        outcomes = separate_files(
-            chosen,
-            inputs,
-            out,
-            jobs=jobs,
-            worker=worker,
-            watch=watch,
-            template=filename,
-            ext=ext,
-            subtype=subtype,
-            clip=Clip(clip or Clipping.CLAMP),
-            excerpt=excerpt,
-            plan=plan,
-            overwrite=overwrite,
-            model_id=model_identity(separator, model, config),
-        )
-        with contextlib.closing(outcomes):
-            for outcome in outcomes:
-                report.tell(outcome)
-    report.tell_sum()
+        settings = {
+            "template": filename,
+            "ext": ext,
+            "subtype": subtype,
+            "clip": Clip(clip or Clipping.CLAMP),
+            "excerpt": excerpt,
+            "plan": plan,
+            "overwrite": overwrite,
+            "model_id": model_identity(separator, model, config),
+        }
+        try:
+            with (
+                watched_files(len(inputs)) as watch,
+                contextlib.closing(
+                    separate_files(chosen, inputs, out, jobs=jobs, worker=worker, watch=watch, **settings)
+                ) as outcomes,
+            ):
+                for outcome in outcomes:
+                    report.tell(outcome)
+        except KeyboardInterrupt:
+            # What was done until then is told all the same.
+            report.is_interrupted = True
+    if not report.is_interrupted:
+        report.tell_sum()
     if json:
         print_json(report.as_dict(chosen.spec.name))
     return report.exit_code

@@ -38,12 +38,16 @@ def print_result(text: str) -> None:
     Raises
     ------
     OutputError
-        If it cannot be written. A reader that went away is no error: nothing more is written then.
+        If it cannot be written. A reader that went away is no error, nor is a stream that was closed from the start:
+        nothing is written then.
     """
+    out = sys.stdout
+    if out is None:
+        return
     try:
-        _write(sys.stdout, one_line(text))
+        _write(out, one_line(text))
     except OSError as error:
-        _silence(sys.stdout)
+        _silence(out)
         raise OutputError(f"standard output cannot be written ({error.strerror}): redirect it elsewhere") from error
 
 
@@ -97,7 +101,7 @@ def watched_progress(label: str) -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def _bar(label: str) -> Iterator[Callable[[float], None]]:
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         print_note(label)
         yield lambda fraction: None
         return
@@ -124,12 +128,15 @@ def _bar(label: str) -> Iterator[Callable[[float], None]]:
 
 
 def _say(kind: str, colour: str, text: str) -> None:
-    is_plain = not colour or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty()
+    err = sys.stderr
+    if err is None:
+        return
+    is_plain = not colour or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" or not err.isatty()
     # There is nobody left to tell where standard error cannot be written.
     try:
-        _write(sys.stderr, (kind if is_plain else f"{colour}{kind}{_PLAIN}") + one_line(text))
+        _write(err, (kind if is_plain else f"{colour}{kind}{_PLAIN}") + one_line(text))
     except OSError:
-        _silence(sys.stderr)
+        _silence(err)
 
 
 def _write(stream: TextIO, line: str) -> None:

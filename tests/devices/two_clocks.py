@@ -17,7 +17,7 @@ import numpy as np
 from streamer.audio.devices import find_device, list_devices
 from streamer.audio.portaudio import library
 from streamer.audio.stream import StreamFormat
-from streamer.audio.two_clock_stream import open_two_clock_stream
+from streamer.audio.two_devices import open_two_clock_stream
 
 RATE, PROBE_FRAMES, STEP_FRAMES, FURTHEST_FRAMES = 48_000, 2048, 12_000, 60_000
 BLOCK, RING_BLOCKS, DEVICE_LATENCY_S = 512, 12, 0.05

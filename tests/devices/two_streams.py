@@ -14,7 +14,7 @@ import numpy as np
 
 from streamer.audio.devices import find_device, list_devices
 from streamer.audio.stream import StreamFormat
-from streamer.audio.two_clock_stream import open_two_clock_stream
+from streamer.audio.two_devices import open_two_clock_stream
 
 RATE, PROBE_FRAMES, FURTHEST_FRAMES = 48_000, 2048, 16_384
 

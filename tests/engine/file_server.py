@@ -46,6 +46,8 @@ class FileServer:
     etag, last_modified : str
         Sent where they are not empty; an ``If-Range`` that is neither gets all of the file.
     knows_ranges, tells_length : bool
+    told_length : str
+        What is said instead of the length.
     faults : deque of Fault
         Of the next answers, one each; answers after them are right.
     requests : list of dict
@@ -59,6 +61,7 @@ class FileServer:
     last_modified: str = ""
     knows_ranges: bool = True
     tells_length: bool = True
+    told_length: str = ""
     faults: deque[Fault] = field(default_factory=deque)
     requests: list[dict[str, str]] = field(default_factory=list)
     holding: threading.Event = field(default_factory=threading.Event)
@@ -93,7 +96,7 @@ class FileServer:
             if value:
                 handler.send_header(name, value)
         if self.tells_length:
-            handler.send_header("Content-Length", str(len(self.body) - begin))
+            handler.send_header("Content-Length", self.told_length or str(len(self.body) - begin))
         handler.end_headers()
         self._send(handler, self.body[begin:], fault)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import collections
 import os
 import pickle
+import tarfile
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -172,6 +176,16 @@ class Payload:
         return os.system, (f"touch '{self._proof}'",)
 
 
+class Calls:
+    """Calls for anything when it is unpickled in good faith."""
+
+    def __init__(self, call: tuple[Any, ...]) -> None:
+        self._call = call
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._call
+
+
 class TestTrust:
     @pytest.mark.parametrize("wrapper", [None, "state_dict"])
     @pytest.mark.parametrize("save", [save_zip, save_legacy])
@@ -198,7 +212,7 @@ class TestTrust:
     def test_a_bare_pickle_does_not_run_either(self, tmp_path: Path) -> None:
         proof = tmp_path / "it ran"
         save_bare_pickle(Payload(proof), tmp_path / "a.ckpt")
-        assert "cannot be read" in refusal(tmp_path / "a.ckpt")
+        assert "is refused: it asks for 'posix.system' when it is read" in refusal(tmp_path / "a.ckpt")
         assert not proof.exists()
         pickle.loads((tmp_path / "a.ckpt").read_bytes())  # noqa: S301 - shows that the payload is a live one
         assert proof.exists()
@@ -211,6 +225,73 @@ class TestTrust:
         save_zip({"a": torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "a.ckpt")
         assert "promises tensors of 4000000000000 bytes and has " in refusal(tmp_path / "a.ckpt")
 
+    def test_a_pickle_that_is_no_checkpoint_is_refused_with_a_reason(self, tmp_path: Path) -> None:
+        for protocol in range(2, 6):
+            (tmp_path / "a.ckpt").write_bytes(pickle.dumps({"a": 1}, protocol))
+            assert "cannot be read (" in refusal(tmp_path / "a.ckpt")
+            assert "cannot be read ()" not in refusal(tmp_path / "a.ckpt")
+
+    @pytest.mark.parametrize("save", [save_zip, save_legacy])
+    @pytest.mark.parametrize(
+        ("call", "asked"),
+        [
+            ((bytearray, (3 * 10**9,)), "builtins.bytearray"),
+            ((torch.Tensor, (10**9,)), "torch.Tensor"),
+            ((torch.UntypedStorage, (3 * 10**9,)), "torch.storage.UntypedStorage"),
+            ((collections.Counter, ({"a": 1},)), "collections.Counter"),
+            ((set, ([1],)), "builtins.set"),
+            ((collections.OrderedDict, ([("a", 1)],)), "collections.OrderedDict"),
+            ((codecs.encode, ("aaaa", "hex")), "_codecs.encode"),
+        ],
+        ids=lambda each: each if isinstance(each, str) else "",
+    )
+    def test_what_makes_much_memory_of_few_bytes_is_refused_by_name(
+        self, tmp_path: Path, call: tuple[Any, ...], asked: str, save: Callable[[Any, Path], None]
+    ) -> None:
+        save({"state_dict": WEIGHTS, "beside": Calls(call)}, tmp_path / "a.ckpt")
+        tracemalloc.start()
+        said = refusal(tmp_path / "a.ckpt")
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert f"is refused: it asks for '{asked}' when it is read" in said
+        assert peak_bytes < 50_000_000
+
+    def test_a_long_text_is_not_made_into_bytes_again_and_again(self, tmp_path: Path) -> None:
+        text = "x" * 1000
+        save_zip({"state": WEIGHTS, "once": Calls((codecs.encode, (text, "latin1")))}, tmp_path / "a.ckpt")
+        assert_same(read(tmp_path / "a.ckpt"), WEIGHTS)
+        twice = [Calls((codecs.encode, (text, "latin1"))) for _ in range(2)]
+        save_zip({"state": WEIGHTS, "twice": twice}, tmp_path / "a.ckpt")
+        assert "it asks for '_codecs.encode'" in refusal(tmp_path / "a.ckpt")
+
+    def test_a_large_state_is_not_copied_into_many_objects(self, tmp_path: Path) -> None:
+        state = {"a": 1}
+        many = []
+        for _ in range(101):
+            many.append(collections.OrderedDict())
+            vars(many[-1]).update(state)
+        save_zip({"state": WEIGHTS, "many": many[:100]}, tmp_path / "a.ckpt")
+        assert_same(read(tmp_path / "a.ckpt"), WEIGHTS)
+        save_zip({"state": WEIGHTS, "many": many}, tmp_path / "a.ckpt")
+        assert "cannot be read (it sets the state of more than 100 objects)" in refusal(tmp_path / "a.ckpt")
+
+    def test_a_packed_archive_is_not_unpacked(self, tmp_path: Path) -> None:
+        save_zip({"a": torch.zeros(1_000_000)}, tmp_path / "plain.ckpt")
+        with (
+            zipfile.ZipFile(tmp_path / "plain.ckpt") as plain,
+            zipfile.ZipFile(tmp_path / "a.ckpt", "w", zipfile.ZIP_DEFLATED) as packed,
+        ):
+            for member in plain.namelist():
+                packed.writestr(member, plain.read(member))
+        assert "cannot be read (its parts have 400" in refusal(tmp_path / "a.ckpt")
+
+    def test_a_tar_archive_is_refused(self, tmp_path: Path) -> None:
+        # A name that begins as a pickle does makes an archive look like one.
+        with tarfile.open(tmp_path / "a.ckpt", "w", encoding="latin1", format=tarfile.GNU_FORMAT) as archive:
+            archive.addfile(tarfile.TarInfo("\x80\x02N." * 5))
+        assert (tmp_path / "a.ckpt").read_bytes().startswith(b"\x80\x02N.")
+        assert "cannot be read (it is a tar archive" in refusal(tmp_path / "a.ckpt")
+
     @pytest.mark.parametrize(
         ("contents", "said"),
         [
@@ -221,8 +302,8 @@ class TestTrust:
             ({"state_dict": {"a": 5}}, "holds int under 'a' where a tensor is wanted"),
             ({"weights": {"a": torch.ones(2)}}, "holds dict under 'weights' where a tensor is wanted"),
             ({1: torch.ones(2)}, "holds Tensor under '1' where a tensor is wanted"),
-            ({"a": torch.eye(3).to_sparse()}, "holds 'a' in a form of its own"),
-            ({"a": torch.ones(3, device="meta")}, "holds 'a' in a form of its own"),
+            ({"a": torch.eye(3).to_sparse()}, "asks for 'torch._utils._rebuild_sparse_tensor' when it is read"),
+            ({"a": torch.ones(3, device="meta")}, "asks for 'torch._utils._rebuild_meta_tensor_no_storage'"),
             (
                 {"a": torch.ones(3, dtype=torch.int8)},
                 "holds 'a' as int8: allowed are float32, float16, bfloat16, float64",

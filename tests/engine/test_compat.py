@@ -130,6 +130,29 @@ def in_one_piece(module: nn.Module, mix: F32, overlap: int) -> F32:
     return (sums[..., border : border + frames] / counter[border : border + frames]).astype(np.float32)
 
 
+def as_the_training_program(module: nn.Module, mix: F32, overlap: int) -> F32:
+    """Cut as that program does it, with a batch of one: tracks of up to two borders are not reflected at their ends."""
+    hop, fade = WINDOW // overlap, WINDOW // 10
+    border = WINDOW - hop
+    is_reflected = mix.shape[1] > 2 * border
+    padded = np.pad(mix, ((0, 0), (border, border)), mode="reflect") if is_reflected else mix
+    sums, counter = np.zeros((2, *padded.shape)), np.zeros(padded.shape[1])
+    for start in range(0, padded.shape[1], hop):
+        part = padded[:, start : start + WINDOW]
+        heard = part.shape[1]
+        mode: Any = "reflect" if heard > WINDOW // 2 else "constant"
+        window = torch.from_numpy(np.pad(part, ((0, 0), (0, WINDOW - heard)), mode=mode)[None])
+        ramps = np.ones(WINDOW)
+        if start:
+            ramps[:fade] = np.linspace(0, 1, fade)
+        if start + WINDOW < padded.shape[1]:
+            ramps[-fade:] = np.linspace(1, 0, fade)
+        sums[..., start : start + heard] += (ramps * module(window)[0].numpy())[..., :heard]
+        counter[start : start + heard] += ramps[:heard]
+    stems = (sums / counter).astype(np.float32)
+    return stems[..., border:-border] if is_reflected else stems
+
+
 class TestReference:
     @pytest.mark.parametrize("name", GOLDEN_NAMES)
     def test_a_track_comes_out_as_from_the_reference(self, name: str) -> None:
@@ -176,6 +199,25 @@ class TestEdges:
         stems = run(config(overlap, batch_size=batch_size), Means(), mix)
         expected = in_one_piece(Means(), mix, overlap)
         np.testing.assert_allclose(np.stack(list(stems.values())), expected, rtol=0, atol=1e-6)
+
+
+class TestShortTracks:
+    @pytest.mark.parametrize("overlap", [2, 4, 7])
+    def test_from_two_borders_and_a_frame_on_the_training_program_gives_the_same(self, overlap: int) -> None:
+        borders = 2 * (WINDOW - WINDOW // overlap)
+        for frames in (borders + 1, borders + 2, borders + WINDOW):
+            mix = noise(2, frames)
+            stems = np.stack(list(run(config(overlap), Means(), mix).values()))
+            np.testing.assert_allclose(stems, as_the_training_program(Means(), mix, overlap), rtol=0, atol=1e-6)
+
+    @pytest.mark.parametrize("overlap", [2, 4, 7])
+    def test_up_to_two_borders_it_reflects_nothing_and_gives_something_else(self, overlap: int) -> None:
+        borders = 2 * (WINDOW - WINDOW // overlap)
+        for frames in (borders, borders - 1):
+            mix = noise(2, frames)
+            stems = np.stack(list(run(config(overlap), Means(), mix).values()))
+            np.testing.assert_allclose(stems, in_one_piece(Means(), mix, overlap), rtol=0, atol=1e-6)
+            assert np.abs(stems - as_the_training_program(Means(), mix, overlap)).max() > 1e-3
 
 
 class TestConfig:
@@ -236,6 +278,10 @@ class TestConfig:
             ("training", "instruments", [], "it must be a list of the stems' names, each once"),
             ("training", "instruments", "vocals", "it must be a list of the stems' names, each once"),
             ("training", "instruments", ["a", "a"], "it must be a list of the stems' names, each once"),
+            ("training", "instruments", [1, "1"], r"instruments \[1, '1'\]: it must be a list of the stems' names"),
+            ("training", "instruments", [["a"], ["b"]], "it must be a list of the stems' names, each once"),
+            ("training", "instruments", {"a": 1}, "it must be a list of the stems' names, each once"),
+            ("training", "target_instrument", ["a"], "it must be a stem's name, or None"),
         ],
     )
     def test_what_cannot_be_used_is_refused_in_one_line(self, section: str, key: str, value: Any, told: str) -> None:
@@ -267,6 +313,7 @@ class TestAudio:
             lambda a: a.astype(np.float64),
             lambda a: a.tolist(),
             lambda a: torch.from_numpy(a).double(),
+            lambda a: torch.from_numpy(a).double().requires_grad_(),
         ],
     )
     def test_arrays_and_tensors_of_any_precision_come_out_as_float32_arrays(self, kind: Callable[[F32], Any]) -> None:
@@ -274,6 +321,17 @@ class TestAudio:
         stems = run(config(), Gains(1.0, 0.5), kind(mix))
         assert all(isinstance(stem, np.ndarray) and stem.dtype == np.float32 for stem in stems.values())
         np.testing.assert_allclose(stems["vocals"], mix, atol=1e-7)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_tensors_of_half_the_precision_are_taken_as_they_are(self, dtype: torch.dtype) -> None:
+        mix = torch.from_numpy(noise(2, 200)).to(dtype)
+        np.testing.assert_allclose(run(config(), Gains(1.0, 0.5), mix)["vocals"], mix.float().numpy(), atol=1e-7)
+
+    @pytest.mark.parametrize("device", ["nonsense", "cpu:x", "cuda:4711", 1.5, None])
+    def test_a_device_that_is_not_there_is_refused_in_one_line(self, device: Any) -> None:
+        with pytest.raises(ConfigurationError, match=f"^device {device!r} cannot be used ") as refused:
+            demix(config(), Gains(1.0, 0.5), noise(2, 100), device, "mdx23c")
+        assert "\n" not in str(refused.value)
 
     def test_a_tensor_that_wants_gradients_is_taken_and_nothing_is_changed(self) -> None:
         mix = torch.from_numpy(noise(2, 200)).requires_grad_()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,15 @@ class TestKeys:
                 "audio.chunk_size 16: it must be a multiple of audio.hop_length (8) and more",
             ),
             ({"inference": {"chunk_size": 121}}, "inference.chunk_size 121: it must be a multiple"),
+            ({"audio": {"chunk_size": 2**48}}, "audio.chunk_size 281474976710656: input should be less than or equal to"),
+            ({"inference": {"chunk_size": 2**48}}, "inference.chunk_size 281474976710656: input should be less"),
+            ({"audio": {"n_fft": 2**40}}, "audio.n_fft 1099511627776: input should be less than or equal to 1048576"),
+            ({"audio": {"sample_rate": 10**9}}, "audio.sample_rate 1000000000: input should be less than or equal to"),
+            ({"model": {"num_scales": 10**9}}, "model.num_scales 1000000000: input should be less than or equal to 64"),
+            ({"model": {"scale": [0, 2]}}, "model.scale.0 0: input should be greater than or equal to 1"),
+            ({"training": {"instruments": [str(n) for n in range(257)]}}, "training.instruments "),
+            ({"inference": {"num_overlap": 10**9}}, "inference.num_overlap 1000000000: input should be less than or"),
+            ({"inference": {"num_overlap": 121}}, "inference.num_overlap 121: it must be at most audio.chunk_size, 120"),
         ],
     )
     def test_a_value_that_cannot_be_is_named(self, change: dict[str, Any], said: str) -> None:
@@ -190,6 +200,32 @@ class TestFiles:
     def test_text_that_is_no_yaml_is_refused(self, tmp_path: Path, text: bytes) -> None:
         (tmp_path / "c.yaml").write_bytes(text)
         assert "is not a YAML file of plain data" in file_refusal(tmp_path / "c.yaml")
+
+    def test_a_few_lines_cannot_become_a_heap_of_data(self, tmp_path: Path) -> None:
+        merged = ["&a {k0: 1, k1: 1, k2: 1, k3: 1}"]
+        listed = ["&a [1, 2, 3, 4]"]
+        for this, last in zip("bcdefghi", "abcdefgh", strict=True):
+            merged.append(f"&{this} {{<<: [{', '.join([f'*{last}'] * 10)}]}}")
+            listed.append(f"&{this} [{', '.join([f'*{last}'] * 10)}]")
+        for lines in (merged, listed):
+            (tmp_path / "c.yaml").write_text("".join(f"x{n}: {line}\n" for n, line in enumerate(lines)))
+            tracemalloc.start()
+            said = file_refusal(tmp_path / "c.yaml")
+            _, peak_bytes = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert "more than 10000 values, and those count again that are referred to" in said
+            assert peak_bytes < 10_000_000
+
+    @pytest.mark.parametrize("text", ["a: &a [*a]", "a: &a {b: {<<: *a}}", "a: &a {<<: [*a, *a]}"])
+    def test_nothing_may_hold_itself(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "c.yaml").write_text(text)
+        assert "a value refers to itself" in file_refusal(tmp_path / "c.yaml")
+
+    def test_what_is_written_once_may_be_referred_to(self, tmp_path: Path) -> None:
+        path = tmp_path / "c.yaml"
+        path.write_text("base: &base {act: gelu}\n" + yaml.safe_dump(MINIMAL).replace("act: gelu", "<<: *base"))
+        assert "*base" in path.read_text()
+        assert read_config(path) == parse_config(MINIMAL, "c")
 
     def test_what_is_no_text_file_is_said(self, tmp_path: Path) -> None:
         (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9")

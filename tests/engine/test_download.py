@@ -107,6 +107,21 @@ class TestWrong:
         assert names(target) == []
         assert len(server.requests) == 1
 
+    def test_no_more_is_taken_than_the_length_that_is_known(self, server: FileServer, target: Path) -> None:
+        server.tells_length = False
+        server.body = BODY + bytes(20_000_000)
+        told: list[int] = []
+        said = refusal(server, target, size_bytes=len(BODY), progress=lambda done, _: told.append(done))
+        assert f"sends more than the {len(BODY)} bytes that model.ckpt has: it is another file, and was thrown" in said
+        assert max(told, default=0) <= len(BODY)
+        assert names(target) == []
+
+    @pytest.mark.parametrize("length", ["\xb2", "-5", "9" * 5000, "1_000_000", " ", "1e6"])
+    def test_a_length_that_is_no_number_is_none(self, server: FileServer, target: Path, length: str) -> None:
+        server.told_length = length
+        fetch(server, target)
+        assert target.read_bytes() == BODY
+
     def test_a_file_of_another_size_is_not_even_read(self, server: FileServer, target: Path) -> None:
         said = refusal(server, target, size_bytes=999_999)
         assert "offers 1000000 bytes where model.ckpt has 999999: it is another file" in said
@@ -276,6 +291,45 @@ class TestResume:
         fetch(server, target, hashlib.sha256(OTHER).hexdigest())
         assert target.read_bytes() == OTHER
         assert server.ranges == [None]
+
+    @pytest.mark.parametrize("status", [404, 503])
+    def test_a_part_of_another_file_is_kept_until_something_comes(
+        self, server: FileServer, target: Path, status: int
+    ) -> None:
+        leave_part(server, target, 250_000)
+        server.faults.append(Fault(status=status))
+        with pytest.raises(ModelError, match=f"answers {status}"):
+            fetch(server, target, "0" * 64)
+        with pytest.raises(ModelError, match="offers 1000000 bytes"):
+            fetch(server, target, "0" * 64, size_bytes=5)
+        fetch(server, target)
+        assert target.read_bytes() == BODY
+        assert server.ranges == [None, None, "bytes=250000-"]
+
+    def test_a_part_past_the_end_is_kept_until_something_comes(self, server: FileServer, target: Path) -> None:
+        leave_part(server, target, 250_000)
+        server.body = BODY[:100]
+        server.faults.extend([Fault(), Fault(status=503)])
+        refusal(server, target)
+        assert part_of(target).read_bytes() == BODY[:250_000]
+
+    def test_what_a_server_without_lengths_cuts_off_is_kept(self, server: FileServer, target: Path) -> None:
+        server.tells_length = False
+        server.faults.append(Fault(cut_after=700_000))
+        said = refusal(server, target)
+        assert "nobody tells its length: the connection ended early, or it is another file; 700000 bytes are" in said
+        assert part_of(target).read_bytes() == BODY[:700_000]
+        fetch(server, target)
+        assert target.read_bytes() == BODY
+        assert server.ranges == [None, "bytes=700000-"]
+
+    def test_what_was_kept_and_is_another_file_is_fetched_anew(self, server: FileServer, target: Path) -> None:
+        server.tells_length, server.body = False, OTHER
+        refusal(server, target)
+        server.body = BODY
+        fetch(server, target)
+        assert target.read_bytes() == BODY
+        assert server.ranges == [None, "bytes=1000000-", None]
 
     def test_another_address_may_bring_the_rest(self, server: FileServer, target: Path) -> None:
         leave_part(server, target, 250_000)

@@ -42,6 +42,8 @@ def test_an_excerpt_has_a_frame_at_least() -> None:
         (-1.0, None, "start -1 s"),
         (math.nan, None, "start nan s"),
         (math.inf, None, "start inf s"),
+        (1e306, None, r"start 1e\+306 s cannot be used: give 0 to 1e\+09 seconds"),
+        (0.0, 1e308, r"duration 1e\+308 s cannot be used: .* up to 1e\+09, .*leave it out for all the rest"),
         (0.0, 0.0, "duration 0 s"),
         (0.0, -2.5, "duration -2.5 s"),
         (0.0, math.nan, "duration nan s"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from engine.errors import AudioFileError, OutputError
+from engine.errors import AudioFileError, ConfigurationError, OutputError
 from engine.excerpt import Excerpt
 from engine.file_separation import FileReport, separate_file
 from engine.files.levels import Clip
@@ -89,11 +89,76 @@ def test_a_missing_stem_is_made_with_all_others(song: Path) -> None:
     assert Path(first.outputs["drums"]).exists()
 
 
-def test_an_input_that_changed_is_done_again(song: Path) -> None:
+def test_the_age_of_an_input_says_nothing(song: Path) -> None:
     run(song)
-    os.utime(song)
-    os.utime(song, (os.stat(song).st_mtime + 10,) * 2)
-    assert "is older than the input" in run(song, overwrite=False).redone
+    os.utime(song, (os.stat(song).st_mtime + 1e9,) * 2)
+    assert run(song, overwrite=False).was_done
+
+
+@pytest.mark.parametrize("seconds", [-1e5, 1e5])
+def test_stems_of_another_song_of_the_same_name_and_size_are_neither_taken_nor_replaced(
+    song: Path, seconds: float
+) -> None:
+    outputs = run(song).outputs
+    before = Path(outputs["drums"]).read_bytes()
+    audio = read(song)
+    # Only in its midst, and as old as its place was, or older, or younger.
+    audio[:, 1500] = 0.25
+    moment = os.stat(song).st_mtime + seconds
+    soundfile.write(song, audio.T, RATE, "FLOAT")
+    os.utime(song, (moment, moment))
+    with pytest.raises(OutputError, match=r"is there and was made of another file.*--overwrite"):
+        run(song, overwrite=False)
+    assert Path(outputs["drums"]).read_bytes() == before
+    run(song)
+    assert Path(outputs["drums"]).read_bytes() != before
+    assert run(song, overwrite=False).was_done
+
+
+def foreign_audio(path: Path) -> None:
+    soundfile.write(path, np.zeros((3001, 2), np.float32), RATE, "FLOAT")
+
+
+def foreign_text(path: Path) -> None:
+    path.write_text("lyrics")
+
+
+def dangling_link(path: Path) -> None:
+    path.symlink_to(path.with_name("nowhere"))
+
+
+@pytest.mark.parametrize("make", [foreign_audio, foreign_text, dangling_link])
+def test_what_was_not_made_here_is_replaced_only_if_that_is_wished(song: Path, make: Any) -> None:
+    place = song.parent / "out" / "song" / "other.wav"
+    place.parent.mkdir(parents=True)
+    make(place)
+    with pytest.raises(OutputError, match=r"other.wav' is there and (was not made by|is not a stem).*--overwrite"):
+        run(song, overwrite=False)
+    assert [path.name for path in place.parent.iterdir()] == ["other.wav"]
+    run(song)
+    assert read(place).shape == (2, 3001)
+    assert not place.is_symlink()
+
+
+@pytest.mark.parametrize("name", ["drums.wav", "linked"])
+def test_the_input_is_never_replaced_under_whatever_name(song: Path, name: str) -> None:
+    drums = song.rename(song.with_name("drums.wav"))
+    before = drums.read_bytes()
+    given = drums
+    if name == "linked":
+        (song.parent / "elsewhere").mkdir()
+        given = drums.rename(song.parent / "elsewhere" / "a.wav")
+        drums.symlink_to(given)
+    with pytest.raises(ConfigurationError, match="stem 'drums' of .* would replace the input"):
+        separate_file(WholeWindow(), given, song.parent, template="{stem}.{ext}")
+    assert drums.read_bytes() == before
+
+
+@pytest.mark.parametrize("template", ["{track}/{stem}.flac", "{track}/{stem}", "{track}/{stem}.mp3"])
+def test_a_name_of_another_kind_than_the_file_is_refused(song: Path, template: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"does not end in \.wav: end it in {ext}"):
+        run(song, template=template)
+    assert not (song.parent / "out").exists()
 
 
 def test_a_cut_stem_file_is_made_again(song: Path) -> None:
@@ -163,6 +228,19 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(song: Path, tmp_path: Pa
     with pytest.raises(OutputError, match="lies outside of"):
         run(song)
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_link_in_the_place_of_a_stem_is_replaced_and_what_it_leads_to_is_not(song: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    folder = tmp_path / "out" / "song"
+    folder.mkdir(parents=True)
+    for name in ("drums.wav", "drums.wav.part"):
+        (folder / name).symlink_to(victim)
+    run(song)
+    assert victim.read_text() == "mine"
+    assert not (folder / "drums.wav").is_symlink()
+    assert read(folder / "drums.wav").shape == (2, 3001)
 
 
 def test_the_folder_itself_may_be_a_link(song: Path, tmp_path: Path) -> None:

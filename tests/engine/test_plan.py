@@ -299,6 +299,17 @@ def test_an_overlap_out_of_range_is_refused(overlap: int) -> None:
         offline_plan(WINDOWED, overlap=overlap)
 
 
+@pytest.mark.parametrize("overlap", [2.5, 2.0, "2", True, [2]])
+@pytest.mark.parametrize("spec", [WINDOWED, STATEFUL])
+def test_an_overlap_that_is_no_whole_number_is_refused(spec: ModelSpec, overlap: Any) -> None:
+    with pytest.raises(PlanError, match=r"overlap .* cannot be used: it must be a whole number from 1"):
+        offline_plan(spec, overlap=overlap)
+
+
+def test_an_overlap_may_be_a_number_of_numpys() -> None:
+    assert offline_plan(WINDOWED, overlap=np.int64(2)) == offline_plan(WINDOWED, overlap=2)  # type: ignore[arg-type]
+
+
 def test_a_stateful_model_has_one_plan() -> None:
     plan = WindowPlan(480, 480, 96, 0, 480, stateful=True)
     assert stateful_plan(STATEFUL) == live_plan(STATEFUL) == offline_plan(STATEFUL) == plan

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamer.audio import portaudio
 from tests.streamer.scripted_device import RATE, ScriptedDevice, sounddevice_of
 from tests.streamer.scripted_rtmixer import rtmixer_of
 
@@ -28,3 +29,9 @@ def engine(request: pytest.FixtureRequest) -> str:
     """Give the one and the other way to move sound."""
     given: str = request.param
     return given
+
+
+@pytest.fixture(autouse=True)
+def _streams_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count PortAudio's streams from none: those that other tests left open on scripted devices are gone."""
+    monkeypatch.setattr(portaudio, "_use", portaudio._Use())

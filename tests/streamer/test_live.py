@@ -125,7 +125,8 @@ def test_a_device_that_dies_is_told_and_taken_up_again(device: ScriptedDevice, e
     run(session, device, 6 * RATE)
     assert isinstance(seen[0], DeviceLostError)
     assert str(seen[0]) == (
-        "the device 'loop' has stood still for 1 s: check that it is plugged in and that its sound server runs"
+        "the device was not taken up again: there is no input device: plug one in or start the sound server, and look "
+        "for devices again"
     )
     assert session.error is None
     stats = session.stats()
@@ -246,11 +247,31 @@ def test_a_session_starts_once(device: ScriptedDevice) -> None:
         ({"block_frames": 0}, "max_block_frames=0 is not supported"),
         ({"sample_rate": 1}, "sample_rate=1 is not supported"),
         ({"engine": "asio"}, "engine='asio' is not known: use auto, rtmixer or callback"),
+        ({"source": None}, "source=None is no input: give mic"),
+        ({"source": True}, "source=True is no input"),
+        ({"output": 3.5}, "output=3.5 is no output: give a device's name or number"),
+        ({"outputs": 5}, "outputs=5 is no map of outputs: give text"),
+        ({"outputs": [1, 2]}, "is no map of outputs: give text"),
+        ({"device_latency": "x"}, "device_latency='x' is not known: use low, high, or seconds above 0"),
+        ({"device_latency": -1.0}, "device_latency=-1.0 is not known"),
+        ({"device_latency": float("nan")}, "device_latency=nan is not known"),
+        ({"device_latency": None}, "device_latency=None is not known"),
+        ({"switch_interval_s": -1}, "switch_interval_s=-1 is no interval: give seconds above 0 and up to 1"),
+        ({"switch_interval_s": "fast"}, "switch_interval_s='fast' is no interval"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_refused(device: ScriptedDevice, options: dict[str, Any], words: str) -> None:
+def test_a_value_that_is_not_allowed_is_refused_before_a_device_is_opened(
+    device: ScriptedDevice, options: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ConfigurationError, match=words):
         session_on(device, **options).start()
+    assert sys.modules["sounddevice"].opened == []  # type: ignore[attr-defined]
+
+
+def test_outputs_may_come_from_what_can_be_read_once(device: ScriptedDevice) -> None:
+    session = session_on(device, outputs=(part for part in ("vocals=1", "drums=2")))
+    run(session, device, RATE // 10)
+    assert device.played.any()
 
 
 def test_a_session_that_cannot_begin_closes_its_stream(device: ScriptedDevice, engine: str) -> None:

@@ -114,7 +114,7 @@ def test_what_lies_in_the_output_folder_is_no_input(songs: Path) -> None:
 
 def stem(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with AudioWriter(path, 8000, 1, comment=mark("vocals", "a model")) as writer:
+    with AudioWriter(path, 8000, 1, comment=mark("vocals", "a model", "0123")) as writer:
         writer.write(np.zeros((1, 10), np.float32))
 
 

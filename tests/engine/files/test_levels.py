@@ -91,7 +91,7 @@ def test_what_is_put_aside_has_no_name(tmp_path: Path) -> None:
     writers = StemWriters({"a": tmp_path / "a.wav"}, RATE, 2, subtype="PCM_16")
     with LevelledWriters(writers, "PCM_16", Clip.SCALE) as levelled:
         levelled.write(stems()[:1])
-        assert [path.name for path in tmp_path.iterdir()] == ["a.wav.part"]
+        assert [path.name[:7] for path in tmp_path.iterdir()] == [".a.wav."]
 
 
 def test_a_full_disk_is_told_with_what_needs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +103,22 @@ def test_a_full_disk_is_told_with_what_needs_no_room(tmp_path: Path, monkeypatch
         LevelledWriters(writers, "PCM_16", Clip.SCALE) as levelled,
     ):
         levelled.write(stems()[:1])
+    assert not list(tmp_path.iterdir())
+    assert full.closed
+
+
+def test_a_disk_that_is_full_at_the_close_too_is_told_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Buffered, as the real one is: what could not be written is tried again when it is closed.
+    full = open("/dev/full", "w+b")  # noqa: SIM115 - closed by what is tested
+    monkeypatch.setattr("engine.files.levels.tempfile.TemporaryFile", lambda dir: full)
+    writers = StemWriters({"a": tmp_path / "a.wav"}, RATE, 2, subtype="PCM_16")
+    with (
+        pytest.raises(OutputError, match=r"No space left.*--clip clamp"),
+        LevelledWriters(writers, "PCM_16", Clip.SCALE) as levelled,
+    ):
+        levelled.write(stems(700)[:1])
     assert not list(tmp_path.iterdir())
     assert full.closed
 

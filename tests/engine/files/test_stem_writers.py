@@ -58,7 +58,7 @@ def test_every_stem_gets_its_own_audio(tmp_path: Path) -> None:
         assert list(writers.writers) == ["a", "b", "c"]
         writers.write(stems[:, :, :3000])
         writers.write(stems[:, :, 3000:])
-        assert names(tmp_path) == ["a.wav.part", "b.wav.part", "c.wav.part"]
+        assert [name[:7] for name in names(tmp_path)] == [".a.wav.", ".b.wav.", ".c.wav."]
     assert names(tmp_path) == ["a.wav", "b.wav", "c.wav"]
     for path, stem in zip(paths(tmp_path).values(), stems, strict=True):
         np.testing.assert_array_equal(read_all(path), stem)

@@ -19,8 +19,18 @@ def test_the_ring_is_what_lies_between_capture_and_place_in_the_output() -> None
     for captured, ring, margin in ((0, 768, 500), (256, 768, -10), (512, 770, 400)):
         stamps.stamp(captured, captured + ring, margin)
     measured = stamps.snapshot()
-    assert measured == MeasuredLatency(48_000, 3, 1, 768, 768, 770, 400, -10)
+    assert measured == MeasuredLatency(48_000, 2, 1, 768, 768, 770, 400, -10)
     assert measured.total_frames(processor_frames=3_000, device_frames=256) == 768 + 3_000 + 256
+
+
+def test_what_came_late_was_not_played_and_measures_nothing() -> None:
+    stamps = BlockStamps(48_000)
+    for captured, ring, margin in ((0, 768, 0), (256, 900, -1), (512, 100, -256)):
+        stamps.stamp(captured, captured + ring, margin)
+    assert stamps.snapshot() == MeasuredLatency(48_000, 1, 2, 768, 768, 768, -1, -256)
+    stamps = BlockStamps(48_000)
+    stamps.stamp(0, 768, -1)
+    assert stamps.snapshot() == MeasuredLatency(48_000, 0, 1, 0, 0, 0, -1, -1)
 
 
 def test_only_the_newest_blocks_count() -> None:

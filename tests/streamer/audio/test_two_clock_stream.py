@@ -14,7 +14,8 @@ from engine.errors import DeviceError, DeviceLostError
 from engine.ring import FrameRing
 from streamer.audio import portaudio
 from streamer.audio.stream import StreamFormat
-from streamer.audio.two_clock_stream import TwoClockStream, open_two_clock_stream
+from streamer.audio.two_clock_stream import TwoClockStream
+from streamer.audio.two_devices import open_two_clock_stream
 from tests.streamer.audio.scripted_clocks import Side, TwoClocks, device_of, rtmixer_of, sounddevice_of
 
 F64 = npt.NDArray[np.float64]

@@ -109,12 +109,12 @@ REFUSED = PriorityReport(
         (
             found(replace(WELL, devices=(replace(MICROPHONE, is_default_input=False), SPEAKERS)), "sound input"),
             "1 to choose from, none is the default",
-            "name one with --input, from what 'stemstream devices' lists",
+            "name one as mic:NAME, from what 'stemstream devices' lists",
         ),
         (
             found(replace(WELL, devices=(MICROPHONE, replace(SPEAKERS, is_default_output=False))), "sound output"),
             "1 to choose from, none is the default",
-            "name one with --output",
+            "name one with --output NAME",
         ),
         (
             found(replace(DEAF, has_pulse_server=False), "loopback"),

@@ -174,19 +174,21 @@ def test_ctrl_c_reports_and_ends_with_130(live: Command, stage: Stage) -> None:
     ("options", "said"),
     [
         (["--latency-ms", "fast"], "--latency-ms 'fast' is no latency"),
-        (["--latency-ms", "20"], "20 ms from end to end are too little for 'parts'"),
+        (["--latency-ms", "20"], "--latency-ms 20: 20 ms from end to end are too little for 'parts'"),
         (["--gain", "vocals"], "--gain 'vocals' is not STEM=DB"),
         (["--gain", "vocals=40"], "gain_db of vocals is 40.0"),
         (["--mute", "piano"], "stem 'piano' is unknown"),
         (["--stem-outputs", "piano=1"], "stem 'piano' is unknown"),
         (["--stem-outputs", "vocals=1", "drums=1"], "output channel 1 is used twice"),
         (["mic", "loopback"], "sources mic, loopback were given: give one"),
+        (["line"], "source 'line' is not known: use mic, mic:NAME"),
+        (["--stem-outputs", "vocals=1", "drums=x", "mic:loop"], "output 'drums=x' has 'x' for a channel"),
         (["--device-latency", "fast"], "--device-latency 'fast' is not known"),
         (["--hop-ms", "nan"], "--hop-ms nan is no time between two windows"),
         (["--hop-ms", "1000"], "is too long: it must be at most window - look-ahead"),
-        (["-b", "0"], "max_block_frames=0 is not supported"),
-        (["--ring-blocks", "0"], "ring_blocks=0 is not supported"),
-        (["-r", "1"], "sample_rate=1 is not supported"),
+        (["-b", "0"], "error: --block-frames 0 is not supported"),
+        (["--ring-blocks", "0"], "error: --ring-blocks 0 is not supported"),
+        (["-r", "1"], "error: --sample-rate 1 is not supported"),
         (["--no-such-option"], "No such option"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -203,9 +205,8 @@ def test_what_is_not_allowed_ends_with_2_and_one_line(live: Command, options: li
     [
         (["-o", "piano"], "output device 'piano' was not found"),
         (["mic:piano"], "input device 'piano' was not found"),
-        (["line"], "source 'line' is not known: use mic, mic:NAME"),
         (["--stem-outputs", "vocals=1,2", "drums=3,4"], "'loop' has 2 channel(s), and channel 4 was asked for"),
-        (["-r", "22050"], "rates taken are 44100, 48000; use one as sample_rate"),
+        (["-r", "22050"], "rates taken are 44100, 48000; use one as --sample-rate"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -275,6 +276,15 @@ def test_a_folder_that_takes_no_recording_ends_with_1(live: Command, tmp_path: P
     ended = live("--record", tmp_path / "file")
     assert ended.code == 1
     assert "cannot take a recording" in ended.error
+
+
+def test_with_standard_error_closed_it_plays_and_reports_all_the_same(
+    live: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    ended = live("--duration", "0.5")
+    assert ended.code == 0
+    assert told(ended.out)["coverage"] == "100.00 % of the sound was separated"
 
 
 # An input that gives nothing
@@ -404,15 +414,15 @@ def test_what_happens_is_told_as_it_happens_and_in_the_report(live: Command, sta
     device.events[4 * RATE] = lambda: setattr(device, "is_alive", True)
     ended = live("--duration", "6", "--json")
     assert ended.code == 0
-    lost, returned = [line for line in ended.err.splitlines() if line.startswith("warning: ")]
-    assert "has stood still for 1 s" in lost
-    assert returned == "warning: the device is back"
+    warnings = [line for line in ended.err.splitlines() if line.startswith("warning: ")]
+    assert "has stood still for 1 s" in warnings[0]
+    assert "is back" in warnings[-1]
     events = json.loads(ended.out)["events"]
-    assert [event["kind"] for event in events] == ["lost", "returned"]
-    assert f"warning: {events[0]['text']}" == lost
+    assert (events[0]["kind"], events[-1]["kind"]) == ("lost", "returned")
+    assert [f"warning: {event['text']}" for event in events] == warnings
 
 
-def test_a_recording_that_ends_is_told_once_and_the_sound_goes_on(
+def test_a_recording_that_ends_is_told_once_and_the_sound_goes_on_and_the_code_is_1(
     live: Command, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
@@ -420,7 +430,8 @@ def test_a_recording_that_ends_is_told_once_and_the_sound_goes_on(
 
     monkeypatch.setattr("engine.files.writer.AudioWriter.write", fail)
     ended = live("--duration", "2", "--record", "takes")
-    assert ended.code == 0
+    assert ended.code == 1
+    assert ended.errors == []
     warnings = [line for line in ended.err.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 1
     assert warnings[0].startswith("warning: the sound goes on, the recording does not: ")
@@ -449,13 +460,66 @@ def test_m_goes_to_the_next_operating_point_and_says_so(
     ended = command("live", "--json")
     assert ended.code == 0, ended.err
     result = json.loads(ended.out)
-    assert result["operating_point"] == "low"
+    assert (result["operating_point"], result["model"], result["device_latency"]) == ("low", "spatial-low", "low")
     first, second = (event["text"] for event in result["events"])
-    assert re.fullmatch(r"spatial took over \(quality\): [0-9.]+ ms became 150\.0 ms", first)
+    told = r"spatial took over \(quality, the device's buffers as they were opened\): [0-9.]+ ms became 150\.0 ms"
+    assert re.fullmatch(told, first)
     assert second.startswith("spatial-low took over (low): 150.0 ms became ")
     assert {first, second} <= set(ended.err.splitlines())
     assert stage.session.mixer["vocals"].mute
     assert len(stage.sessions) == 1
+
+
+def test_m_keeps_the_model_and_comes_back_to_the_latency_that_was_asked_for(
+    live: Command, stage: Stage, keys: Callable[[str], object]
+) -> None:
+    keys("mmmmq")
+    ended = live("--latency-ms", "200", "--json")
+    assert ended.code == 0, ended.err
+    result = json.loads(ended.out)
+    assert result["operating_point"] == "200 ms"
+    names = [re.match(r"(\S+) took over \(([^,)]+)", event["text"]) for event in result["events"]]
+    assert [found.groups() for found in names if found] == [
+        ("parts", "low"),
+        ("parts", "balanced"),
+        ("parts", "quality"),
+        ("parts", "200 ms"),
+    ]
+    assert result["latency"]["total_frames"] == RATE // 5
+
+
+@pytest.mark.parametrize("way", ["q", "ctrl-c"])
+def test_the_end_is_heard_while_a_model_gets_ready(
+    live: Command, stage: Stage, keys: Callable[[str], object], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    is_over, begun = threading.Event(), threading.Event()
+    stop, change = LiveSession.stop, LiveSession.change
+
+    def ready_only_after_the_end(session: LiveSession, *arguments: Any, **options: Any) -> Any:
+        begun.set()
+        if way == "q":
+            keys("q")
+        else:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert is_over.wait(PATIENCE_S), "the end was not heard before the model was ready"
+        return change(session, *arguments, **options)
+
+    def stopped(session: LiveSession) -> None:
+        is_over.set()
+        stop(session)
+
+    monkeypatch.setattr(LiveSession, "change", ready_only_after_the_end)
+    monkeypatch.setattr(LiveSession, "stop", stopped)
+    keys("m")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        ended = live("--json")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert begun.is_set()
+    assert ended.code == (0 if way == "q" else 130)
+    assert json.loads(ended.out)["operating_point"] == "balanced"
+    assert not any(thread.name == "stemstream-change" for thread in threading.enumerate())
 
 
 def test_a_change_that_is_refused_is_told_and_the_session_stays(

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import ConfigurationError, ModelError
+from engine.errors import ConfigurationError, DeviceError, LatencyError, ModelError, StemstreamError
 from streamer.cli.live_setup import (
     OPERATING_POINTS,
     LiveChoice,
     LiveModels,
     apply_settings,
     choices_for,
+    named_error,
     parse_gains,
     split_arguments,
+    stations_of,
 )
 from streamer.mixer import Mixer
 
@@ -66,6 +68,8 @@ def test_every_operating_point_has_a_model_of_its_own_choice(point: str) -> None
         (["mic:3", "drums=3,4"], "mic:3", ["drums=3,4"]),
         # An input may have such a name.
         (["mic:In=1"], "mic:In=1", []),
+        # What is wrong with it, the map of outputs says.
+        (["loopback", "drums=x"], "loopback", ["drums=x"]),
     ],
 )
 def test_outputs_of_stems_are_told_from_the_source(arguments: list[str], source: str, outputs: list[str]) -> None:
@@ -75,6 +79,48 @@ def test_outputs_of_stems_are_told_from_the_source(arguments: list[str], source:
 def test_two_sources_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="sources mic, loopback were given: give one"):
         split_arguments(["mic", "vocals=1", "loopback"])
+
+
+@pytest.mark.parametrize("source", ["line", "3", "mic:", "Loopback", "loopback:", ""])
+def test_what_is_no_source_is_refused(source: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"source '{source}' is not known: use mic, mic:NAME, mic:3"):
+        split_arguments([source])
+
+
+@pytest.mark.parametrize("model", [None, "mine.onnx"])
+def test_the_round_of_operating_points_holds_the_latency_that_was_asked_for(model: str | None) -> None:
+    points = tuple(choices_for(name, model) for name in OPERATING_POINTS)
+    assert stations_of(points[1][0], model) == points
+    (start, *_) = choices_for("40", model)
+    assert stations_of(start, model) == ((start,), *points)
+
+
+@pytest.mark.parametrize(
+    ("error", "latency", "told"),
+    [
+        (ConfigurationError("ring_blocks=0 is not"), None, ConfigurationError("--ring-blocks 0 is not")),
+        (ConfigurationError("max_block_frames=0 is not"), "40", ConfigurationError("--block-frames 0 is not")),
+        (
+            DeviceError("refused 1 Hz; use one as sample_rate"),
+            None,
+            DeviceError("refused 1 Hz; use one as --sample-rate"),
+        ),
+        (
+            LatencyError("too little", smallest_s=0.05),
+            "40",
+            LatencyError("--latency-ms 40: too little", smallest_s=0.05),
+        ),
+        (LatencyError("too little"), None, LatencyError("too little")),
+        (DeviceError("my_sample_rates is busy"), None, DeviceError("my_sample_rates is busy")),
+    ],
+)
+def test_an_error_names_options_and_no_parameters(
+    error: StemstreamError, latency: str | None, told: StemstreamError
+) -> None:
+    named = named_error(error, latency)
+    assert type(named) is type(told)
+    assert vars(named) == vars(told)
+    assert str(named) == str(told)
 
 
 def test_gains_are_read() -> None:

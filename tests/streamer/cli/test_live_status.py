@@ -59,6 +59,30 @@ def test_the_status_is_one_line_with_one_number_per_failure(stats: LiveStats) ->
     )
 
 
+def test_until_a_block_has_come_in_time_the_latency_is_a_promise(stats: LiveStats) -> None:
+    late = replace(stats, measured=replace(stats.measured, blocks=0, late_blocks=190))
+    assert status_text(late).startswith(f"{1000 * stats.latency.total_s:.1f} ms promised | ")
+    assert report_lines(late)[1] == "measured  nothing: of 190 blocks none came in time"
+
+
+def test_late_blocks_are_told_apart_from_those_that_were_measured(stats: LiveStats) -> None:
+    some = replace(stats, measured=replace(stats.measured, late_blocks=4))
+    assert report_lines(some)[1].endswith(" frames over the newest 190 blocks; 4 more came late")
+
+
+def test_several_takes_are_told_with_their_sum(stats: LiveStats) -> None:
+    kept = RecorderStats("closed", RATE, 0, 0, None)
+    assert "recorded  1.0 s in 2 takes, 0 frames lost" in report_lines(replace(stats, recording=kept, takes=2))
+    assert "recorded  1.0 s, 0 frames lost" in report_lines(replace(stats, recording=kept, takes=1))
+
+
+def test_nothing_is_shown_where_standard_error_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with StatusLine() as status:
+        status.show("59 ms")
+    assert not status.is_shown
+
+
 def test_before_the_first_window_the_status_knows_no_head_room(stats: LiveStats) -> None:
     fresh = replace(stats, processor=replace(stats.processor, compute_p99_s=0.0))
     assert "| model 0.0 of 21.3 ms | misses" in status_text(fresh)

@@ -177,7 +177,23 @@ def test_a_full_disk_fails_one_file_and_leaves_nothing_of_it(tmp_path: Path, son
     assert files_in(tmp_path / "out") == ["short/other.wav", "short/quarter.wav"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_full_disk_fails_one_file_and_leaves_nothing_of_it_where_stems_are_put_aside(
+    tmp_path: Path, song: Path, tiny: Path
+) -> None:
+    short = write_noise(tmp_path / "short.wav", 0.05)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    options = ("--int16", "--clip", "scale")
+    ended = run_process("separate", song, short, "-o", tmp_path / "out", "-m", tiny, *options, limit=limit)
+    assert ended.code == 1
+    assert "cannot be put aside in" in ended.error
+    assert "(File too large): free some space, or take --clip clamp" in ended.error
+    assert files_in(tmp_path / "out") == ["short/other.wav", "short/quarter.wav"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_is_one_line_and_leaves_whole_files_only(
     tmp_path: Path, song: Path, number: signal.Signals
 ) -> None:
@@ -245,6 +261,11 @@ def test_a_model_that_fails_on_one_file_ends_with_code_4_and_the_others_go_on(tm
         (["--filename", "{title}.{ext}"], "allowed are {track}, {stem}, {ext}, {suffix}"),
         (["--filename", "../{stem}.{ext}"], "leaves the folder"),
         (["--filename", "{track}.{ext}"], "put {stem} into --filename"),
+        (["--filename", "{track}/{stem}.flac"], "'stem.flac', which does not end in .wav: end it in {ext}"),
+        (["--filename", "{track}/{stem}", "--ext", "flac"], "'stem', which does not end in .flac: end it in {ext}"),
+        (["--filename", "{track}/{stem}.mp3"], "'stem.mp3', which does not end in .wav: end it in {ext}"),
+        (["--duration", "1e308"], "duration 1e+308 s cannot be used"),
+        (["--start", "1e306"], "start 1e+306 s cannot be used"),
         (["--overlap", "0"], "overlap 0 is out of range"),
         (["--batch-size", "0"], "batch size 0 cannot be used"),
     ],

@@ -147,6 +147,64 @@ def test_an_interrupted_batch_goes_on_where_it_was(tmp_path: Path, tiny: Path, c
     assert {name.split("/")[0] for name in files_in(tmp_path / "out")} == {"1", "2"}
 
 
+def test_a_song_of_the_same_name_in_another_folder_is_another_song(tmp_path: Path, tiny: Path, command: Command) -> None:
+    first, second = (tmp_path / name / "mixture.wav" for name in "AB")
+    for path, level in ((first, 0.1), (second, 0.2)):
+        path.parent.mkdir()
+        soundfile.write(path, np.full((3000, 2), level), RATE, "PCM_16")
+    out = tmp_path / "out"
+    assert command("separate", first, "-o", out, "-m", tiny).code == 0
+    before = (out / "mixture" / "other.wav").read_bytes()
+    ended = command("separate", second, "-o", out, "-m", tiny)
+    assert ended.code == 1
+    assert "was made of another file" in ended.error
+    assert (out / "mixture" / "other.wav").read_bytes() == before
+    assert command("separate", second, "-o", out, "-m", tiny, "--overwrite").code == 0
+    assert "done before" in command("separate", second, "-o", out, "-m", tiny).err
+
+
+def test_a_file_of_the_users_own_stays_unless_that_is_wished(
+    tmp_path: Path, song: Path, tiny: Path, command: Command
+) -> None:
+    own = write_noise(tmp_path / "out" / "song" / "other.wav", frames=100)
+    before = own.read_bytes()
+    ended = command("separate", song, "-o", tmp_path / "out", "-m", tiny)
+    assert ended.code == 1
+    assert f"{str(own)!r} is there and was not made by this program: move it away" in ended.error
+    assert files_in(tmp_path / "out") == ["song/other.wav"]
+    assert own.read_bytes() == before
+    assert command("separate", song, "-o", tmp_path / "out", "-m", tiny, "--overwrite").code == 0
+    assert own.read_bytes() != before
+
+
+def test_two_processes_on_one_folder_make_whole_stems(tmp_path: Path, tiny: Path) -> None:
+    song = write_noise(tmp_path / "song.wav", 10)
+    started = [start_process("separate", song, "-o", tmp_path / "out", "-m", tiny) for _ in range(2)]
+    for process in started:
+        with process:
+            process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert files_in(tmp_path / "out") == stems_of("song")
+    heard = soundfile.read(song)[0]
+    stems = [soundfile.read(tmp_path / "out" / name)[0] for name in files_in(tmp_path / "out")]
+    np.testing.assert_allclose(sum(stems), heard, atol=1e-5)
+
+
+def test_an_interruption_still_gives_the_report(tmp_path: Path, tiny: Path) -> None:
+    short = write_noise(tmp_path / "songs" / "1.wav", frames=3000)
+    write_noise(tmp_path / "songs" / "2.wav", 120, rate=8000, channels=1)
+    with start_process("separate", short.parent, "-o", tmp_path / "out", "--json") as process:
+        while "2.wav" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    report = json.loads(out)
+    assert report["interrupted"] is True
+    assert [entry["input"] for entry in report["files"]] == [str(short)]
+    assert err.splitlines()[-1] == "interrupted"
+
+
 # In part
 
 
@@ -238,6 +296,7 @@ def test_the_report_says_what_became_of_every_input(
     )
     report = json.loads(ended.out)
     assert ended.code == 1
+    assert report["interrupted"] is False
     assert [Path(entry["input"]).name for entry in report["files"]] == ["10.wav", "loud.wav"]
     assert report["files"][1]["clipped_samples"] == {"other": 6000}
     assert report["files"][1]["over_db"] == {"other": pytest.approx(3.52, abs=0.01)}

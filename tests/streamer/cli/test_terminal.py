@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from engine.offline import Progress
+from streamer.cli.file_bars import watched_files
 from streamer.cli.terminal import one_line, print_error, print_result, watched_progress
 
 
@@ -57,6 +58,18 @@ def test_in_a_pipe_there_is_one_line_and_no_bar(capsys: pytest.CaptureFixture[st
     with watched_progress("playing a.wav") as progress:
         progress(Progress(0.5, 1.0))
     assert capsys.readouterr().err == "playing a.wav\n"
+
+
+def test_where_both_streams_are_closed_nothing_is_said_and_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stdout", None)
+    print_error("no")
+    print_result("yes")
+    seen = []
+    with watched_progress("playing a.wav") as progress, watched_files(2):
+        progress(Progress(0.5, 1.0))
+        seen.append("what follows")
+    assert seen == ["what follows"]
 
 
 def press_ctrl_c(times: int, reached: list[str]) -> None:
