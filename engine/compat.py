@@ -177,7 +177,12 @@ def _audio(mix: npt.ArrayLike | torch.Tensor) -> F32:
         mix = mix.detach().cpu()
         # NumPy does not know all kinds of floats that PyTorch knows.
         mix = mix.to(torch.float32) if mix.is_floating_point() else mix
-    values: npt.NDArray[Any] = np.asarray(mix)
+    try:
+        values: npt.NDArray[Any] = np.asarray(mix)
+    except (ValueError, TypeError) as error:
+        raise BlockError(
+            f"mix is no array ({error}): give (channels, frames), each channel as long as the other"
+        ) from error
     if values.dtype.kind not in "fiu":
         raise BlockError(f"mix must hold numbers, not {values.dtype}: give an array or a tensor of floats")
     with np.errstate(over="ignore"):
@@ -195,7 +200,9 @@ def _placed(device: torch.device | str) -> torch.device:
         torch.empty(0, device=place)
     except Exception as error:  # each kind of device has errors of its own
         cause = " ".join(str(error).split())[:_CAUSE_CHARACTERS]
-        raise ConfigurationError(f"device {device!r} cannot be used ({cause}): give one that PyTorch has here") from error
+        raise ConfigurationError(
+            f"device {device!r} cannot be used ({cause}): give one that PyTorch has here"
+        ) from error
     return place
 
 

@@ -227,8 +227,9 @@ class _Download:
         needed = 0 if self._total is None else self._total - os.fstat(file.fileno()).st_size
         if free < needed:
             raise ModelError(
-                f"{self._target.name} needs {shown_bytes(needed)} more and {str(self._target.parent)!r} has "
-                f"{shown_bytes(free)} left: free some, or set STEMSTREAM_CACHE to a folder on another disk{self._kept()}"
+                f"{self._target.name} needs {shown_bytes(needed)} more and "
+                f"{str(self._target.parent)!r} has {shown_bytes(free)} left: free some, or set STEMSTREAM_CACHE to a "
+                f"folder on another disk{self._kept()}"
             )
         if not answer.first_byte:
             self._begin_anew(file)

@@ -63,8 +63,9 @@ def separate_files(
 
     The model stays on the one thread of the worker; each job reads, converts, adds up and writes a file on a thread of
     its own, so that memory is that of ``jobs`` files, whatever their length and number. The stems do not depend on
-    ``jobs``. A file that fails does not hold up the others. If the caller stops, or ``watch`` raises, the files under
-    way are given up within a window and leave nothing behind.
+    ``jobs`` where the worker's batches are of one, or the model computes each window by itself. A file that fails does
+    not hold up the others. If the caller stops, or ``watch`` raises, the files under way are given up within a window
+    and leave nothing behind.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a PyTorch file asks for when it is read, found out before anything reads it: its instructions are looked at only.
+"""What a PyTorch file asks for when it is read, found out before anything reads it: its instructions are not followed.
 
 PyTorch's unpickler for weights calls nothing that could do harm to the machine, but some of what it does call makes as
 much memory of a few bytes as they ask for. What weights need is little, and no more is let through.
@@ -18,13 +18,14 @@ from engine.backends.torch_runtime import torch
 __all__ = ["ForbiddenError", "check_pickles"]
 
 _MAX_PICKLE_BYTES = 1 << 24  # those of the public networks have some hundred kilobytes
-_MAX_STATES = 100  # a file of weights has one or two, and one for each kind of number beside them
+_MAX_COPIED_BYTES = 1 << 24  # a file of weights has one or two copying calls, and one for each kind of number beside
 _LEGACY_PICKLES = 5  # magic number, version, machine, contents, keys of the storages
 _SHORT_CHARACTERS = 8
 
 _ENCODE = "_codecs.encode"
 _ORDERED = "collections.OrderedDict"
-_ALLOWED = frozenset(
+_COPYING = frozenset({"__builtin__.set", "builtins.set", "collections.Counter", "torch.Size"})
+_ALLOWED = _COPYING | frozenset(
     {
         _ENCODE,
         _ORDERED,
@@ -96,7 +97,8 @@ def _check_sizes(file: IO[bytes]) -> None:
 def _check_pickle(stream: IO[bytes]) -> None:
     strings: list[str] = []
     check = _Calls()
-    for opcode, argument, _ in pickletools.genops(stream):
+    begin = stream.tell()
+    for opcode, argument, position in pickletools.genops(stream):
         name = opcode.name
         if name in _STRINGS:
             strings = [*strings[-1:], str(argument)]
@@ -105,6 +107,8 @@ def _check_pickle(stream: IO[bytes]) -> None:
         elif name == "STACK_GLOBAL":
             _check_name(".".join(strings))
         check.see(name, argument)
+        if check.copies * ((position or 0) - begin) > _MAX_COPIED_BYTES:
+            raise ValueError(f"it asks for {check.copies} copies of what it holds")
 
 
 def _check_name(asked: str) -> None:
@@ -116,13 +120,13 @@ class _Calls:
     """Follows calls that could make much of little: what they are given must be as ``torch.save`` writes it.
 
     An `OrderedDict` is made empty, and a text becomes bytes by ``latin1`` and is written out at its call, but for such
-    of a single character, which Python keeps.
+    of a single character, which Python keeps. What copies all that it is given is counted.
     """
 
     def __init__(self) -> None:
         self._memo: dict[int, str] = {}
         self._last = ""
-        self._states = 0
+        self.copies = 0
         self._expected: list[str] = []
 
     def see(self, name: str, argument: Any) -> None:
@@ -136,10 +140,8 @@ class _Calls:
             self._expected = ["text", "latin1", "TUPLE2", "REDUCE"]
         elif value == f"global {_ORDERED}":
             self._expected = ["EMPTY_TUPLE", "REDUCE"]
-        if name == "BUILD":
-            self._states += 1
-            if self._states > _MAX_STATES:
-                raise ValueError(f"it sets the state of more than {_MAX_STATES} objects")
+        if name == "BUILD" or value.removeprefix("global ") in _COPYING:
+            self.copies += 1
         self._last = value
 
     def _remember(self, name: str, argument: Any) -> None:

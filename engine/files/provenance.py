@@ -13,6 +13,8 @@ from engine.files.reader import native_path
 __all__ = ["Expected", "is_marked", "mark"]
 
 _MARK = "stemstream: "
+# A flac of no frames: the marker and the one block that there must be.
+_BARE_FLAC_BYTES = 42
 _MADE_OF = re.compile(re.escape(_MARK) + r"of ([0-9a-f]+), ")
 
 
@@ -65,9 +67,13 @@ class Expected:
         """Say why a file that exists is not one of this input's stems; None if it is, however it was made."""
         try:
             with soundfile.SoundFile(native_path(path)) as file:
-                comment = str(file.comment)
+                comment, is_flac = str(file.comment), file.format == "FLAC"
+            is_bare = is_flac and path.stat().st_size <= _BARE_FLAC_BYTES
         except (soundfile.SoundFileError, OSError):
             return "is not a stem file"
+        if is_bare:
+            # It holds no comment, and nobody loses anything in it.
+            return None
         if not comment.startswith(_MARK):
             return "was not made by this program"
         if _made_of(comment) != _made_of(self.comment):

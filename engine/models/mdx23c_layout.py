@@ -15,7 +15,7 @@ __all__ = ["Architecture", "Shapes", "match_architecture", "tensor_shapes"]
 Shapes = Mapping[str, tuple[int, ...]]
 """Shape of each tensor, by its name in the file."""
 
-_ACTIVATIONS = re.compile(r"gelu|relu|elu(?:\d{1,4}\.?\d{0,8}|\.\d{1,8})")
+_ACTIVATIONS = re.compile(r"gelu|relu|elu(?:\d{1,4}(?:\.\d{0,8})?|\.\d{1,8})")
 _GROUPS = re.compile(r"GroupNorm([1-9]\d*)")
 _INSTANCE = "InstanceNorm"
 _FIRST_NORM = "encoder_blocks.0.tfc_tdf.blocks.0.tfc1.0"
@@ -181,7 +181,8 @@ def _check_names(config: Mdx23cConfig, found: str, *, file: str, source: str) ->
     act, norm = config.model.act, config.model.norm
     if not _ACTIVATIONS.fullmatch(act):
         raise ModelError(
-            f"{source} has model.act {act!r}: allowed are 'gelu', 'relu' and 'elu' with its alpha below 10,000, such as 'elu1.0'"
+            f"{source} has model.act {act!r}: allowed are 'gelu', 'relu' and 'elu' with its alpha below 10,000, "
+            "such as 'elu1.0'"
         )
     known = norm in (BATCH, _INSTANCE) or _GROUPS.fullmatch(norm or "") is not None
     asked = (BATCH if norm == BATCH else _INSTANCE) if known else ""

@@ -350,7 +350,14 @@ class TestAudio:
         assert {shape[1] for shape in module.seen} == {1}
 
     def test_what_is_no_audio_is_refused(self) -> None:
-        for mix in (noise(100), noise(3, 100), noise(1, 2, 100), np.array([["a"]]), np.ones((2, 9), complex)):
+        for mix in (
+            noise(100),
+            noise(3, 100),
+            noise(1, 2, 100),
+            np.array([["a"]]),
+            np.ones((2, 9), complex),
+            [[1.0], [1.0, 2.0]],
+        ):
             with pytest.raises(BlockError):
                 run(config(), Gains(1.0, 0.5), mix)
 

@@ -88,7 +88,10 @@ class TestKeys:
                 "audio.chunk_size 16: it must be a multiple of audio.hop_length (8) and more",
             ),
             ({"inference": {"chunk_size": 121}}, "inference.chunk_size 121: it must be a multiple"),
-            ({"audio": {"chunk_size": 2**48}}, "audio.chunk_size 281474976710656: input should be less than or equal to"),
+            (
+                {"audio": {"chunk_size": 2**48}},
+                "audio.chunk_size 281474976710656: input should be less than or equal to",
+            ),
             ({"inference": {"chunk_size": 2**48}}, "inference.chunk_size 281474976710656: input should be less"),
             ({"audio": {"n_fft": 2**40}}, "audio.n_fft 1099511627776: input should be less than or equal to 1048576"),
             ({"audio": {"sample_rate": 10**9}}, "audio.sample_rate 1000000000: input should be less than or equal to"),
@@ -96,7 +99,10 @@ class TestKeys:
             ({"model": {"scale": [0, 2]}}, "model.scale.0 0: input should be greater than or equal to 1"),
             ({"training": {"instruments": [str(n) for n in range(257)]}}, "training.instruments "),
             ({"inference": {"num_overlap": 10**9}}, "inference.num_overlap 1000000000: input should be less than or"),
-            ({"inference": {"num_overlap": 121}}, "inference.num_overlap 121: it must be at most audio.chunk_size, 120"),
+            (
+                {"inference": {"num_overlap": 121}},
+                "inference.num_overlap 121: it must be at most audio.chunk_size, 120",
+            ),
         ],
     )
     def test_a_value_that_cannot_be_is_named(self, change: dict[str, Any], said: str) -> None:

@@ -140,6 +140,13 @@ def test_what_was_not_made_here_is_replaced_only_if_that_is_wished(song: Path, m
     assert not place.is_symlink()
 
 
+@pytest.mark.parametrize("ext", ["wav", "flac"])
+def test_a_song_of_no_frames_can_be_given_again(song: Path, ext: str) -> None:
+    soundfile.write(song, np.zeros((0, 2), np.float32), RATE, "FLOAT")
+    for _ in range(2):
+        assert run(song, ext=ext, overwrite=False).frames == 0
+
+
 @pytest.mark.parametrize("name", ["drums.wav", "linked"])
 def test_the_input_is_never_replaced_under_whatever_name(song: Path, name: str) -> None:
     drums = song.rename(song.with_name("drums.wav"))
@@ -149,7 +156,7 @@ def test_the_input_is_never_replaced_under_whatever_name(song: Path, name: str) 
         (song.parent / "elsewhere").mkdir()
         given = drums.rename(song.parent / "elsewhere" / "a.wav")
         drums.symlink_to(given)
-    with pytest.raises(ConfigurationError, match="stem 'drums' of .* would replace the input"):
+    with pytest.raises(ConfigurationError, match=r"stem 'drums' of .* would replace the input"):
         separate_file(WholeWindow(), given, song.parent, template="{stem}.{ext}")
     assert drums.read_bytes() == before
 

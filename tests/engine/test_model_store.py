@@ -100,6 +100,24 @@ class TestFetching:
         assert fetch_model(model).was_there
         assert len(server.requests) == 1
 
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_the_name_of_its_file_stands_for_the_model_where_no_such_file_is(
+        self, model: PublicModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int
+    ) -> None:
+        (tmp_path / "here").mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        name = model.files[which]
+        with pytest.raises(ModelError, match=f"model '{NAME}' is not on this machine: stemstream models download"):
+            load_separator(name)
+        fetch_model(model)
+        assert load_separator(name).spec.stems == ("dry", "wet")
+        assert load_separator(name.removesuffix(".ckpt")).spec.stems == ("dry", "wet")
+        with pytest.raises(ModelError, match="does not exist: check the path"):
+            load_separator(Path(name))
+        Path(name).write_bytes(b"0123456789")
+        with pytest.raises(ModelError, match="needs its config, which is not known for this file"):
+            load_separator(name)
+
     def test_the_settings_that_are_written_are_those_of_the_table(self, model: PublicModel) -> None:
         fetch_model(model)
         assert config_of(model).read_text(encoding="utf-8").startswith("# Settings of MDX23C-8KFFT-InstVoc_HQ.ckpt")

@@ -40,7 +40,10 @@ STATEFUL: dict[str, Any] = {
         ({"stems": ("a", " b")}, "names a stem ' b'"),
         ({"stems": ("a", "..")}, "names a stem '..'"),
         ({"stems": ("a", ".b")}, "names a stem '.b'"),
-        ({"stems": ("a", "b.")}, "names a stem 'b.': stem names become file names, so they must not be empty, start or"),
+        (
+            {"stems": ("a", "b.")},
+            "names a stem 'b.': stem names become file names, so they must not be empty, start or",
+        ),
         ({"residual": "c:d"}, "names a stem 'c:d'"),
         ({"channels": 0}, "has 0 channels: 1 or 2"),
         ({"channels": 3}, "has 3 channels: 1 or 2"),

@@ -84,6 +84,11 @@ def test_metadata_comes_before_the_file_beside_the_model(tmp_path: Path) -> None
         read_description(tmp_path / "a.onnx", {"stemstream": "{}"})
 
 
+MERGES = b"a: &a {x: 1, y: 1}\n" + b"".join(
+    b"%c: &%c {<<: [%s]}\n" % (n, n, b",".join([b"*%c" % (n - 1)] * 10)) for n in b"bcdefghij"
+)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -94,8 +99,9 @@ def test_metadata_comes_before_the_file_beside_the_model(tmp_path: Path) -> None
         (b"{" * 5000, "is not YAML"),
         (b"a: b\n" * 20_000, "is longer than 65536 characters"),
         (b"a: &a [x]\nb: &b [*a, *a]\nstems: [*b, *b]\n", "an unknown key 'a'"),
+        (MERGES, "is not YAML (more than 10000 values"),
     ],
-    ids=["cut off", "not text", "empty", "code", "deep", "long", "aliases"],
+    ids=["cut off", "not text", "empty", "code", "deep", "long", "aliases", "merges"],
 )
 def test_bad_yaml_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "a.yaml").write_bytes(content)

@@ -107,8 +107,9 @@ def test_a_full_disk_is_told_with_what_needs_no_room(tmp_path: Path, monkeypatch
     assert full.closed
 
 
+@pytest.mark.parametrize("frames", [100, 50_000])
 def test_a_disk_that_is_full_at_the_close_too_is_told_and_nothing_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int
 ) -> None:
     # Buffered, as the real one is: what could not be written is tried again when it is closed.
     full = open("/dev/full", "w+b")  # noqa: SIM115 - closed by what is tested
@@ -118,7 +119,7 @@ def test_a_disk_that_is_full_at_the_close_too_is_told_and_nothing_is_left(
         pytest.raises(OutputError, match=r"No space left.*--clip clamp"),
         LevelledWriters(writers, "PCM_16", Clip.SCALE) as levelled,
     ):
-        levelled.write(stems(700)[:1])
+        levelled.write(stems(frames)[:1])
     assert not list(tmp_path.iterdir())
     assert full.closed
 

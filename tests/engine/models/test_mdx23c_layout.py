@@ -58,7 +58,7 @@ def config_of(architecture: Architecture) -> dict[str, Any]:
     columns = architecture.column_step
     while architecture.hop_frames * (columns - 1) <= architecture.n_fft // 2:
         columns += architecture.column_step
-    return config_data(architecture, window=architecture.hop_frames * (columns - 1))
+    return config_data(architecture, window=architecture.hop_frames * (columns - 1), inference={"num_overlap": 1})
 
 
 SIZES = {
@@ -154,6 +154,37 @@ def test_a_norm_that_the_file_does_not_have_is_named(norm: str, said: str) -> No
 def test_a_file_without_norms_takes_no_name_of_one() -> None:
     shapes, plain = tensor_shapes(tiny(norm="")), config_data(TINY, model={"norm": "Identity"})
     assert match(shapes, plain).norm == ""
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "first_conv.weight",
+        "encoder_blocks.0.tfc_tdf.blocks.0.tdf.2.weight",
+        "encoder_blocks.0.downscale.conv.2.weight",
+        "final_conv.2.weight",
+    ],
+)
+def test_all_that_is_missing_is_counted_where_a_tensor_that_says_a_size_is_among_it(first: str) -> None:
+    shapes = tensor_shapes(TINY)
+    gone = {first, *[name for name in shapes if name.startswith("decoder_blocks.1")][:14]}
+    left = {name: shape for name, shape in shapes.items() if name not in gone}
+    extra = {f"extra.{n}": (1,) for n in range(13)}
+    said = refusal(left | extra, config_data(TINY))
+    assert f"does not hold the {len(shapes)} tensors of an MDX23C network of 2 scales (15 missing: " in said
+    assert " and 5 more; 13 unknown, of no part of the network: extra.0, " in said
+    assert "extra.9 and 3 more): download it again" in said
+
+
+@pytest.mark.parametrize("act", ["elu" + "9" * 41, "elu10000", "elu0." + "1" * 400, "elu", "elu.", "swish"])
+def test_an_activation_out_of_range_is_refused(act: str) -> None:
+    said = refusal(tensor_shapes(TINY), config_data(TINY, model={"act": act}))
+    assert f"config 'c' has model.act {act!r}: allowed are 'gelu', 'relu' and 'elu' with its alpha" in said
+
+
+@pytest.mark.parametrize("act", ["elu1.0", "elu1", "elu.5", "elu1.", "elu9999.12345678"])
+def test_the_alpha_may_be_written_in_any_way(act: str) -> None:
+    assert match(tensor_shapes(TINY), config_data(TINY, model={"act": act})).act == act
 
 
 def test_another_network_is_said_to_be_one() -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from engine.errors import DeviceError, DeviceLostError, LifecycleError
 from streamer.audio import portaudio
 from streamer.audio.devices import Device, find_device, find_pair, find_source, list_devices, share_clock
+from streamer.audio.opening import OneWay, opened
 from streamer.audio.portaudio import close_apart, refresh, stream_closed, stream_opened
 from tests.streamer.audio.loopback.scripted_soundcard import ScriptedServer
 from tests.streamer.audio.loopback.test_pulse import install
 from tests.streamer.scripted_device import LOOP, ScriptedDevice, sounddevice_of
+from tests.streamer.scripted_session import PATIENCE_S
 
 MIC = Device(0, "Built-in Mic (hw:0,0)", "ALSA", 1, 0, 44_100)
 SPEAKERS = Device(1, "Speakers (hw:0,1)", "ALSA", 0, 2, 44_100, is_default_output=True)
@@ -258,3 +265,89 @@ def test_a_stream_that_hangs_is_left_behind_and_portaudio_is_not_ended(monkeypat
     assert ended == [module._exit_handler]  # type: ignore[attr-defined]
     with pytest.raises(DeviceLostError, match="cannot be started again in this process"):
         refresh()
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """PortAudio that hangs when it is ended."""
+    module: Any = sounddevice_of(ScriptedDevice())
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    monkeypatch.setattr(portaudio, "_use", portaudio._Use())
+    release = threading.Event()
+    module._terminate = release.wait
+    module.ended = []
+    monkeypatch.setattr("atexit.unregister", module.ended.append)
+    yield module
+    release.set()
+
+
+def test_a_restart_that_hangs_is_left_behind_and_portaudio_is_used_no_more(hanging: Any) -> None:
+    with pytest.raises(DeviceLostError, match="a sound server does not answer: leave the program and start it again"):
+        refresh(0.01)
+    assert hanging.ended == [hanging._exit_handler]
+    for use in (refresh, stream_opened, list_devices):
+        with pytest.raises(DeviceLostError, match="a sound server does not answer"):
+            use()
+
+
+def test_what_closes_a_stream_does_not_wait_for_a_restart_that_hangs(hanging: Any) -> None:
+    is_ending = threading.Event()
+    hangs = hanging._terminate
+
+    def terminate() -> None:
+        is_ending.set()
+        hangs()
+
+    hanging._terminate = terminate
+
+    def restart() -> None:
+        with suppress(DeviceLostError):
+            refresh(0.2)
+
+    thread = threading.Thread(target=restart)
+    thread.start()
+    assert is_ending.wait(PATIENCE_S)
+    # The lock is free, and nothing is opened under a restart.
+    assert portaudio._turn.acquire(timeout=PATIENCE_S)
+    portaudio._turn.release()
+    with pytest.raises(DeviceLostError, match="does not answer"):
+        stream_opened()
+    thread.join(PATIENCE_S)
+
+
+def test_the_list_is_not_refreshed_while_a_stream_is_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = sounddevice_of(ScriptedDevice())
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    monkeypatch.setattr(portaudio, "_use", portaudio._Use())
+    way = OneWay("input", LOOP, 48_000, 2, 256)
+
+    def refuse(**_: Any) -> None:
+        with pytest.raises(LifecycleError, match=r"1 audio stream\(s\) are open"):
+            refresh()
+        raise module.PortAudioError("unplugged", -9985)
+
+    with pytest.raises(DeviceError, match="is in use or unplugged"):
+        opened(way, refuse)
+    # One that was not made does not count.
+    refresh()
+    assert module.refreshes == 1
+
+
+def test_the_list_is_not_refreshed_while_another_thread_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = sounddevice_of(ScriptedDevice())
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    monkeypatch.setattr(portaudio, "_use", portaudio._Use())
+    with portaudio.listing(), pytest.raises(LifecycleError, match="another thread looks for devices"):
+        refresh()
+    refresh()
+
+
+@pytest.mark.skipif(not hasattr(os, "RTLD_NODELETE"), reason="this system cannot keep a library in memory")
+def test_portaudio_is_not_ended_with_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = sounddevice_of(ScriptedDevice())
+    module._libname = "no such library"
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    ended: list[object] = []
+    monkeypatch.setattr("atexit.unregister", ended.append)
+    assert portaudio.library() is portaudio.library() is module
+    assert ended == [module._exit_handler]

@@ -68,3 +68,59 @@ def test_frames_that_were_thrown_away_count(stream: RingStream, device: Scripted
     assert skipped > 4_096
     captured, rendered, _ = move(stream)
     assert (captured, rendered) == (BLOCK + skipped, BLOCK + skipped + RING)
+
+
+@pytest.mark.parametrize("ahead", [64, 128])
+def test_an_output_that_is_out_of_line_with_its_input_is_seen_in_the_stamps(
+    monkeypatch: pytest.MonkeyPatch, device: ScriptedDevice, ahead: int
+) -> None:
+    stream = RtmixerStream(ASKED, clock=device)
+    stream.start()
+    for _ in range(3):
+        move(stream)
+    # The device takes frames of the output for which it brings none of the input.
+    stream._playback.buffer.read_index += ahead
+    move(stream)
+    for _ in range(3):
+        captured, rendered, _ = move(stream)
+        assert rendered - captured == RING - ahead
+
+
+def test_a_fault_that_only_the_driver_knows_of_counts_once(device: ScriptedDevice) -> None:
+    stream = RtmixerStream(ASKED, clock=device)
+    stream.start()
+    stream._recording.stats.input_overflows = 7
+    for _ in range(3):
+        move(stream)
+    # What the driver told of while it began is no fault.
+    assert stream.counters.xruns == 0
+    stream._recording.stats.input_overflows += 2
+    move(stream)
+    stream._recording.stats.output_underflows += 1
+    move(stream)
+    assert (stream.counters.xruns, stream.counters.device_flags) == (1, 10)
+    move(stream)
+    stream._recording.stats.output_underflows += 1
+    move(stream)
+    assert stream.counters.xruns == 2
+
+
+def test_a_late_block_of_which_the_driver_tells_too_counts_once(device: ScriptedDevice) -> None:
+    stream = RtmixerStream(ASKED, clock=device)
+    stream.start()
+    move(stream)
+    assert stream.wait(1.0)
+    block = stream.read()
+    device.advance(RING)
+    stream._recording.stats.output_underflows += 1
+    stream.write(block)
+    assert stream.counters.xruns == 1
+
+
+def test_a_pump_that_nobody_ran_has_not_lost_its_device(stream: RingStream, device: ScriptedDevice) -> None:
+    move(stream)
+    # Time passes while neither the program nor the device goes on.
+    device.is_alive = False
+    device.advance(5 * RATE)
+    device.is_alive = True
+    move(stream)

@@ -455,3 +455,38 @@ def test_a_block_allocates_no_array_but_the_converters_own(monkeypatch: pytest.M
         tracemalloc.stop()
     # libsamplerate's binding gives 16 kB of new frames; one channel more would be 8 kB.
     assert max(peaks[5:]) < 16_384 + 6_000, peaks
+
+
+@pytest.mark.parametrize("engine", ["rtmixer", "callback"])
+@pytest.mark.parametrize("pause_s", [0.05, 1.5, 9.0])
+def test_a_stream_that_was_started_long_before_it_is_used_begins_anew_where_its_devices_are(
+    monkeypatch: pytest.MonkeyPatch, pause_s: float, engine: str
+) -> None:
+    rig = Rig(monkeypatch, engine=engine)
+    rig.stream.start()
+    promised = rig.stream.bridge_frames
+    rig.clocks.advance(pause_s)
+    rig.stream.rejoin()
+    rig.run(5.0)
+    assert rig.stream.bridge_frames == promised
+    assert (rig.skipped, rig.stream.counters.xruns) == (0, 0)
+    check(rig)
+
+
+def test_a_beginning_that_nobody_waits_for_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(monkeypatch)
+    rig.output.is_alive = False
+    stream = open_two_clock_stream(
+        rig.asked, engine="callback", should_stop=lambda: rig.clocks.now() > 0.5, clock=rig.clocks
+    )
+    with pytest.raises(DeviceError, match="the session has ended while its devices began"):
+        stream.start()
+    assert rig.clocks.now() < 0.6
+
+
+def test_a_fault_that_only_a_driver_knows_of_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(monkeypatch, engine="rtmixer").run(1.0)
+    assert rig.stream.counters.xruns == 0
+    rig.stream._playback._playing.stats.output_underflows += 1  # type: ignore[attr-defined]
+    rig.run(1.0)
+    assert (rig.stream.counters.xruns, rig.stream.counters.device_flags) == (1, 1)

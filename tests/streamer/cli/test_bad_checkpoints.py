@@ -74,6 +74,13 @@ def add_tensors(tensors: Tensors) -> None:
     tensors.update({f"extra.{n}.weight": torch.ones(2) for n in range(12)})
 
 
+class Filling:
+    """Takes three gigabytes when it is unpickled in good faith."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bytearray, (3 * 10**9,)
+
+
 BAD: dict[str, tuple[Spoil, str]] = {
     "empty": (bytes_of(b""), "is empty: download it again"),
     "ten bytes": (bytes_of(b"0123456789"), "is neither a PyTorch nor a safetensors file, it begins with b'0123456789'"),
@@ -107,6 +114,23 @@ BAD: dict[str, tuple[Spoil, str]] = {
     "a stem that is the folder": (with_stems("vocals", "."), "names a stem '.'"),
     "a stem that is the folder above": (with_stems("vocals", ".."), "names a stem '..'"),
     "a stem without a name": (with_stems("vocals", ""), "names a stem ''"),
+    "a stem that is hidden": (with_stems("vocals", ".b"), "names a stem '.b'"),
+    "a window beyond all memory": (
+        lambda path: save_model(path, config=config_data(TINY, window=2**48)),
+        "has audio.chunk_size 281474976710656: input should be less than or equal to 16777216",
+    ),
+    "an overlap beyond the window": (
+        lambda path: save_model(path, config=config_data(TINY, inference={"num_overlap": 121})),
+        "has inference.num_overlap 121: it must be at most audio.chunk_size, 120",
+    ),
+    "an activation beyond all numbers": (
+        lambda path: save_model(path, config=config_data(TINY, model={"act": "elu" + "9" * 41})),
+        "allowed are 'gelu', 'relu' and 'elu' with its alpha below 10,000",
+    ),
+    "a call that fills memory": (
+        lambda path: save_model(path, tensors={"state": random_tensors(TINY), "beside": Filling()}),
+        "is refused: it asks for 'builtins.bytearray' when it is read",
+    ),
     "a target that leads out": (with_stems("../up", "other", target="../up"), "names a stem '../up'"),
     "an empty config": (
         lambda path: save_model(path).with_suffix(".yaml").write_text(""),

@@ -438,6 +438,23 @@ def test_a_recording_that_ends_is_told_once_and_the_sound_goes_on_and_the_code_i
     assert told(ended.out)["coverage"].startswith("100.00 %")
 
 
+def test_looking_for_what_happened_does_not_count_everything_each_time(
+    live: Command, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[bool] = []
+    stats = LiveSession.stats
+
+    def counting(session: LiveSession) -> Any:
+        counted.append(session.wait(0.0))
+        return stats(session)
+
+    monkeypatch.setattr(LiveSession, "stats", counting)
+    assert live("--duration", "2", "--record", "takes").code == 0
+    # For the report, when nothing has to be on time any more.
+    assert counted
+    assert all(counted)
+
+
 def test_keys_set_the_mixer_and_q_leaves(
     live: Command, stage: Stage, keys: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

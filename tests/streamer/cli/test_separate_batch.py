@@ -147,7 +147,9 @@ def test_an_interrupted_batch_goes_on_where_it_was(tmp_path: Path, tiny: Path, c
     assert {name.split("/")[0] for name in files_in(tmp_path / "out")} == {"1", "2"}
 
 
-def test_a_song_of_the_same_name_in_another_folder_is_another_song(tmp_path: Path, tiny: Path, command: Command) -> None:
+def test_a_song_of_the_same_name_in_another_folder_is_another_song(
+    tmp_path: Path, tiny: Path, command: Command
+) -> None:
     first, second = (tmp_path / name / "mixture.wav" for name in "AB")
     for path, level in ((first, 0.1), (second, 0.2)):
         path.parent.mkdir()
