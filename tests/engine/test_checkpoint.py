@@ -6,6 +6,7 @@ import codecs
 import collections
 import os
 import pickle
+import re
 import tarfile
 import tracemalloc
 import zipfile
@@ -230,6 +231,11 @@ class TestTrust:
             (tmp_path / "a.ckpt").write_bytes(pickle.dumps({"a": 1}, protocol))
             assert "cannot be read (" in refusal(tmp_path / "a.ckpt")
             assert "cannot be read ()" not in refusal(tmp_path / "a.ckpt")
+
+    @pytest.mark.parametrize("is_zip", [True, False])
+    def test_instructions_that_pytorch_does_not_know_are_a_reason(self, tmp_path: Path, is_zip: bool) -> None:
+        torch.save(WEIGHTS, tmp_path / "a.ckpt", pickle_protocol=4, _use_new_zipfile_serialization=is_zip)
+        assert re.search(r"cannot be read \(\S.*Unsupported operand", refusal(tmp_path / "a.ckpt"))
 
     @pytest.mark.parametrize("save", [save_zip, save_legacy])
     @pytest.mark.parametrize(
