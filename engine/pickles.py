@@ -20,7 +20,7 @@ __all__ = ["ForbiddenError", "check_pickles"]
 _MAX_PICKLE_BYTES = 1 << 24  # those of the public networks have some hundred kilobytes
 _MAX_COPIED_BYTES = 1 << 24  # a file of weights has one or two copying calls, and one for each kind of number beside
 _LEGACY_PICKLES = 5  # magic number, version, machine, contents, keys of the storages
-_SHORT_CHARACTERS = 8
+_TEXT = "text "
 
 _ENCODE = "_codecs.encode"
 _ORDERED = "collections.OrderedDict"
@@ -100,13 +100,13 @@ def _check_pickle(stream: IO[bytes]) -> None:
     begin = stream.tell()
     for opcode, argument, position in pickletools.genops(stream):
         name = opcode.name
-        if name in _STRINGS:
-            strings = [*strings[-1:], str(argument)]
         if name in ("GLOBAL", "INST"):
             _check_name(str(argument).replace(" ", "."))
         elif name == "STACK_GLOBAL":
             _check_name(".".join(strings))
         check.see(name, argument)
+        if name not in _PUTS and check.last.startswith(_TEXT):
+            strings = [*strings[-1:], check.last.removeprefix(_TEXT)]
         if check.copies * ((position or 0) - begin) > _MAX_COPIED_BYTES:
             raise ValueError(f"it asks for {check.copies} copies of what it holds")
 
@@ -125,7 +125,7 @@ class _Calls:
 
     def __init__(self) -> None:
         self._memo: dict[int, str] = {}
-        self._last = ""
+        self.last = ""
         self.copies = 0
         self._expected: list[str] = []
 
@@ -142,26 +142,26 @@ class _Calls:
             self._expected = ["EMPTY_TUPLE", "REDUCE"]
         if name == "BUILD" or value.removeprefix("global ") in _COPYING:
             self.copies += 1
-        self._last = value
+        self.last = value
 
     def _remember(self, name: str, argument: Any) -> None:
         place = len(self._memo) if name == "MEMOIZE" else int(argument)
-        self._memo[place] = self._last
+        self._memo[place] = self.last
 
     def _value(self, name: str, argument: Any) -> str:
         if name in _GETS:
             return self._memo.get(int(argument), "")
         if name == "GLOBAL":
             return f"global {str(argument).replace(' ', '.')}"
-        if name in _STRINGS and len(argument) <= _SHORT_CHARACTERS:
-            return f"text {argument}"
+        if name in _STRINGS:
+            return f"{_TEXT}{argument}"
         return ""
 
     def _check(self, expected: str, name: str, value: str) -> None:
         if expected == "text":
-            fits = name in _STRINGS or (name in _GETS and len(value) == len("text ") + 1)
+            fits = name in _STRINGS or (name in _GETS and value.startswith(_TEXT) and len(value) == len(_TEXT) + 1)
         elif expected == "latin1":
-            fits = value == "text latin1"
+            fits = value == f"{_TEXT}latin1"
         else:
             fits = name == expected
         if not fits:

@@ -6,7 +6,6 @@ import codecs
 import collections
 import os
 import pickle
-import re
 import tarfile
 import tracemalloc
 import zipfile
@@ -235,7 +234,17 @@ class TestTrust:
     @pytest.mark.parametrize("is_zip", [True, False])
     def test_instructions_that_pytorch_does_not_know_are_a_reason(self, tmp_path: Path, is_zip: bool) -> None:
         torch.save(WEIGHTS, tmp_path / "a.ckpt", pickle_protocol=4, _use_new_zipfile_serialization=is_zip)
-        assert re.search(r"cannot be read \(\S.*Unsupported operand", refusal(tmp_path / "a.ckpt"))
+        assert "cannot be read (Unsupported operand 149): get a file that torch.save" in refusal(tmp_path / "a.ckpt")
+
+    def test_a_reason_that_begins_with_an_empty_line_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise pickle.UnpicklingError("Weights only load failed.\n\tWeightsUnpickler error: \n\nno mark\nmore")
+
+        save_zip(WEIGHTS, tmp_path / "a.ckpt")
+        monkeypatch.setattr(torch, "load", fail)
+        assert "cannot be read (no mark): get a file" in refusal(tmp_path / "a.ckpt")
 
     @pytest.mark.parametrize("save", [save_zip, save_legacy])
     @pytest.mark.parametrize(
