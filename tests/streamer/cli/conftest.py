@@ -60,8 +60,9 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 
 def _prepare_child(limit: Callable[[], None] | None) -> Callable[[], None]:
     def prepare() -> None:
-        # A test run in the background hands Ctrl-C down ignored.
+        # A test run in the background hands Ctrl-C down ignored, and one under nohup the end of its terminal.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         if limit is not None:
             limit()
 

@@ -34,7 +34,7 @@ def test_play_plays_and_pause_stays(show: Show) -> None:
     page = show(seconds=20.0)
     play(page)
     assert page.find("#play").get_attribute("aria-label") == "Pause"
-    assert page.find("#clock").text != "0:00.0 / 0:20.0"
+    page.until(lambda: page.find("#clock").text != "0:00.0 / 0:20.0")
     page.until(lambda: page.run("return document.querySelectorAll('.meter i')[1].style.transform") != "scaleY(0.000)")
     page.find("#play").click()
     stopped = position(page)
