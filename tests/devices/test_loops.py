@@ -84,7 +84,9 @@ def test_sound_goes_through_a_null_sink_and_its_monitor(pulse: Server) -> None:
     # How long a sink holds the sound back differs from one opening to the next, but not within a stream.
     assert len(delays) == 1
     assert abs(delays.pop() - result["promised"]) < 4800
-    assert result["stats"]["xruns"] == 0 or len(pieces) < len(result["pieces"])
+    # What the driver alone tells of is an xrun too, and need not be heard.
+    lost = result["stats"]["lost_output_frames"] + result["stats"]["lost_input_frames"]
+    assert lost == 0 or len(pieces) < len(result["pieces"])
 
 
 def test_what_is_played_to_a_sink_is_heard_at_another_one(pulse: Server) -> None:
