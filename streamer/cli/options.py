@@ -11,15 +11,19 @@ import typer
 from engine.errors import ConfigurationError, LatencyError
 
 __all__ = [
+    "BlockFrames",
     "Config",
     "Debug",
     "Device",
+    "DeviceLatency",
     "Json",
     "LatencyMs",
     "Model",
     "Pace",
     "PaceOption",
     "Precision",
+    "RingBlocks",
+    "SampleRate",
     "asked_latency",
     "latency_s",
     "named_latency_error",
@@ -58,6 +62,18 @@ Model = Annotated[
 Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE.yaml", help="What came with the checkpoint; public ones need none."),
+]
+SampleRate = Annotated[
+    int | None, typer.Option("--sample-rate", "-r", metavar="HZ", help="Of the sound device; else its default.")
+]
+BlockFrames = Annotated[int, typer.Option("--block-frames", "-b", metavar="N", help="Frames that are moved at once.")]
+RingBlocks = Annotated[
+    int | None,
+    typer.Option("--ring-blocks", metavar="N", help="Blocks between capture and return; else 16 ms, 2 at least."),
+]
+DeviceLatency = Annotated[
+    str | None,
+    typer.Option("--device-latency", metavar="low|high|S", help="Asked of the driver; a number is in seconds."),
 ]
 Device = Annotated[
     str,

@@ -97,6 +97,11 @@ def overlap_added(model: TorchSeparator, audio: F32, overlap: int) -> F32:
     return (stems / np.maximum(weight, 1e-9))[..., border : border + frames].astype(np.float32)
 
 
+ROUNDED = {("four_stems_six_bands", 4): 1.7e-5}
+"""What single precision left in the recorded figures themselves where it is more than the 0.00001 of all others: in
+double precision this difference is 1.62e-5 on every machine."""
+
+
 class TestReference:
     @pytest.mark.parametrize("name", GOLDEN_NAMES)
     def test_a_window_comes_out_as_from_the_reference(self, name: str) -> None:
@@ -122,11 +127,9 @@ class TestReference:
             assert stems.shape == (len(model.spec.output_stems), *track.shape)
             np.testing.assert_array_equal(stems, separate(in_single, track, RATE, overlap=overlap))
             exact = separate(in_double, track, RATE, overlap=overlap)
-            # The reference's figures are rounded too, as some other processor does it.
-            rounding = np.abs(stems - exact).max()
             difference = exact[: len(expected), :, ::STRIDE] - expected
             assert np.abs(expected).max() > 0.01
-            assert np.abs(difference).max() <= 1e-5 + rounding
+            assert np.abs(difference).max() <= ROUNDED.get((name, overlap), 1e-5)
             assert np.sqrt(np.mean(np.square(difference))) < 1e-6
 
     def test_what_a_target_leaves_is_the_other_stem(self) -> None:
