@@ -7,21 +7,15 @@ from pathlib import Path
 from types import TracebackType
 
 from engine.backends.torch_runtime import torch
-from engine.checkpoint import check_finite, read_tensors
-from engine.config import Mdx23cConfig, read_config
 from engine.denormals import DenormalsAsZero
 from engine.errors import ConfigurationError, ModelError
-from engine.known_models import known_model
-from engine.model_file import check_model_file
 from engine.models.mdx23c import Mdx23c, SpectrumTransform
-from engine.models.mdx23c_layout import Architecture, match_architecture
+from engine.models.mdx23c_checkpoint import read_mdx23c
+from engine.models.mdx23c_layout import Architecture
 from engine.separator import F32, Runner, Separator, StateArrays
-from engine.spec import ModelSpec
 
 __all__ = ["TorchRunner", "TorchSeparator"]
 
-_LIVE_HOPS = 4  # each frame is in so many windows offline, where nothing else is asked for: the same cost live
-_EDGE = 10  # the reference fades over a tenth of the window, so it trusts this part of it least
 _CAUSE_CHARACTERS = 300
 
 
@@ -71,15 +65,9 @@ class TorchSeparator(Separator):
     ) -> None:
         self.path = Path(path)
         self.threads = _thread_count(threads)
-        source = f"checkpoint {str(self.path)!r}"
-        check_model_file(self.path, source, kind="checkpoint", remedy="download it again")
-        settings, config_source, description = _find_config(self.path, config, source)
-        tensors = read_tensors(self.path, source)
-        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        architecture = match_architecture(shapes, settings, file=source, config_source=config_source)
-        check_finite(tensors, source)
-        self.spec = _spec(architecture, settings, self.path.stem, description)
-        self._model: _Model | None = _Model(architecture, tensors)
+        checkpoint = read_mdx23c(self.path, config)
+        self.spec = checkpoint.spec
+        self._model: _Model | None = _Model(checkpoint.architecture, checkpoint.tensors)
 
     def process(self, windows: F32, states: StateArrays) -> tuple[F32, StateArrays]:
         """Separate a batch; see `Separator.process`. Any thread may call it, several at once too.
@@ -204,38 +192,3 @@ def _thread_count(threads: int | None) -> int:
     if not isinstance(threads, int) or threads < 1:
         raise ConfigurationError(f"threads is {threads!r}: it must be an integer from 1")
     return min(threads, os.cpu_count() or 1)
-
-
-def _find_config(path: Path, config: str | os.PathLike[str] | None, source: str) -> tuple[Mdx23cConfig, str, str]:
-    """Give the config, what to call it, and a description of the model where one is known."""
-    beside = path.with_suffix(".yaml")
-    if config is not None or beside.is_file():
-        place = beside if config is None else Path(config)
-        return read_config(place), f"config {str(place)!r}", ""
-    known = known_model(path)
-    if known is None:
-        raise ModelError(
-            f"{source} needs its config, which is not known for this file: name the YAML file that came with it with "
-            f"--config (in Python config=...), or save it as {beside.name!r} beside the checkpoint"
-        )
-    return known.config, "the config that is known for it", known.title
-
-
-def _spec(architecture: Architecture, config: Mdx23cConfig, name: str, description: str) -> ModelSpec:
-    window = config.window_frames
-    hop = window // _LIVE_HOPS
-    return ModelSpec(
-        name=name,
-        sample_rate=config.audio.sample_rate,
-        channels=architecture.channels,
-        stems=config.stems,
-        stateful=False,
-        window_frames=window,
-        hop_frames=hop,
-        lookahead_frames=window // _EDGE,
-        fade_frames=hop // 4,
-        window_granularity_frames=architecture.hop_frames * architecture.column_step,
-        overlap=config.inference.num_overlap,
-        residual=config.residual,
-        description=description or f"MDX23C network of {architecture.outputs} stems",
-    )
