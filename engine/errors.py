@@ -9,6 +9,7 @@ __all__ = [
     "ConfigurationError",
     "DeviceError",
     "DeviceLostError",
+    "ExportError",
     "LatencyError",
     "LifecycleError",
     "ModelError",
@@ -75,6 +76,10 @@ class ModelError(StemstreamError):
     """A model cannot be found, read, trusted or run."""
 
     exit_code = 4
+
+
+class ExportError(ModelError):
+    """A model cannot be exported, or not to the place that was named."""
 
 
 class CapacityError(ModelError):
