@@ -16,6 +16,7 @@ __all__ = [
     "OutputError",
     "PlanError",
     "StemstreamError",
+    "UnavailableError",
 ]
 
 
@@ -84,6 +85,10 @@ class ExportError(ModelError):
 
 class CapacityError(ModelError):
     """A model is too slow for live sound on this machine."""
+
+
+class UnavailableError(ModelError, ConfigurationError):
+    """A setting asks for what this machine, or what is installed on it, does not have."""
 
 
 class AudioFileError(StemstreamError):

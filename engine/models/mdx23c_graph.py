@@ -31,9 +31,9 @@ _KINDS = {"fp32": (np.float32, TensorProto.FLOAT), "fp16": (np.float16, TensorPr
 class NetworkGraph:
     """Adds the network to a graph.
 
-    With ``fp16`` the products of the U-Net, which are nearly all the work, take and give float16. Norms and activations
-    are float32 inside, and so are the layers around the U-Net: what they take and give is as loud as the spectrum, which
-    float16 cannot hold.
+    With ``fp16`` the products of the U-Net, which are nearly all the work, take and give float16. Norms and
+    activations are float32 inside, and so are the layers around the U-Net: what they take and give is as loud as the
+    spectrum, which float16 cannot hold.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class NetworkGraph:
         The numbers of columns and rows stay open; ``output`` is the name of the result.
         """
         a, b = self._a, self._b
-        mixture = b.reshape(spectrum, "mixture", 0, a.spectrum_channels, a.frequencies, -1)
+        mixture = b.reshape(spectrum, "folded", 0, a.spectrum_channels, a.frequencies, -1)
         first = self._wide_conv(mixture, "first_conv")
         x = self._narrow(b.op("Transpose", [first], "first_by_time", perm=[0, 1, 3, 2]), "first_by_time")
         skipped = []

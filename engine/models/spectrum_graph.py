@@ -4,7 +4,8 @@ A transform of ``n_fft`` = a x b points has two dense factors, a and b long, wit
 between them (Cooley and Tukey, "An algorithm for the machine calculation of complex Fourier series", Math. Comp. 19,
 1965). All columns of a window stand beside each other as the last axis, so both factors are large matrix products,
 which every runtime is good at. ONNX has operators for it, but not every runtime has good ones, or any: those of ONNX
-Runtime for processors take ten times as long, and where ``n_fft`` is no power of two they are wrong in the fourth digit.
+Runtime for processors take several times as long, and where ``n_fft`` is no power of two they are wrong in the fourth
+digit.
 """
 
 from __future__ import annotations
@@ -98,7 +99,9 @@ def add_inverse(b: GraphBuilder, spectrum: str, *, n_fft: int, hop: int, bins: i
     ordered = b.op("Transpose", [parts], "inverse_ordered", perm=[0, 3, 1, 2, 4])
     outer_in = b.sized(ordered, "inverse_outer_in", -1, small, 2 * kept, count)
     cos, sin = _cos_sin(large, kept, 2.0 * np.pi / large)
-    outer = b.op("MatMul", [b.constant("inverse_large", np.block([[cos, -sin], [sin, cos]])), outer_in], "inverse_outer")
+    outer = b.op(
+        "MatMul", [b.constant("inverse_large", np.block([[cos, -sin], [sin, cos]])), outer_in], "inverse_outer"
+    )
     real, imag = b.split(outer, 2, (large, large), ("inverse_real", "inverse_imag"))
     turned = b.turn(real, imag, _twiddles(small, large, n_fft), "inverse_twiddle")
     inner_in = b.sized(b.op("Concat", [*turned], "inverse_turned", axis=1), "inverse_inner_in", 0, 2 * small, -1)
