@@ -32,8 +32,8 @@ def exported(
 ) -> Path:
     """Give the ONNX file of a checkpoint, and write it into the cache folder if it is not there yet.
 
-    What tells one file from another is the checkpoint's SHA-256, its name, its settings, the part, the precision and the
-    version of this project. Two processes that want the same file make it once: the second waits.
+    What tells one file from another is the checkpoint's SHA-256, its name, its settings, the part, the precision
+    and the version of this project. Two processes that want the same file make it once: the second waits.
 
     Parameters
     ----------

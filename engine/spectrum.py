@@ -41,7 +41,8 @@ class WindowSpectrum:
         self._n_fft, self._bins, self._frames = n_fft, bins, frames
         self._half = half = n_fft // 2
         hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)
-        self._window = hann.astype(np.float32)
+        self._window: F32 = hann.astype(np.float32)
+        self._scaled_window: F32 = (n_fft * hann).astype(np.float32)
         self._hops = [slice(n, min(n + hop_frames, n_fft)) for n in range(0, n_fft, hop_frames)]
         places = columns - 1 + len(self._hops)
         self._padded: F32 = np.zeros(places * hop_frames, np.float32)
@@ -71,8 +72,9 @@ class WindowSpectrum:
             self._padded[half:end] = heard
             self._padded[:half] = heard[half:0:-1]
             self._padded[end : end + half] = heard[-2 : -2 - half : -1]
-            np.multiply(self._views, self._window, out=self._columns)
-            np.fft.rfft(self._columns, axis=-1, out=self._spectrum)
+            np.multiply(self._views, self._scaled_window, out=self._columns)
+            # Without a factor NumPy works in double precision, on copies. This one is in the window already.
+            np.fft.rfft(self._columns, axis=-1, norm="forward", out=self._spectrum)
             kept = self._spectrum[:, : self._bins].T
             out[2 * channel] = kept.real
             out[2 * channel + 1] = kept.imag
