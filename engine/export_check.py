@@ -161,6 +161,8 @@ def _worst(differences: tuple[StemDifference, ...]) -> StemDifference:
 
 def _check_limits(stems: tuple[StemDifference, ...], precision: str) -> None:
     for each in stems:
+        if not math.isfinite(each.max_difference):
+            raise ExportError(f"stem {each.stem!r} holds values that are not finite: nothing was written")
         is_close = each.max_difference <= MOST_DIFFERENCE
         if precision == "fp32" and not is_close:
             raise ExportError(

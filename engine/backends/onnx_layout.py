@@ -85,6 +85,8 @@ def match_layout(
     ModelError
         If they do not fit; the message names the tensor, its shape or type, and what is allowed.
     """
+    if description.spectrum is not None and description.states:
+        raise ModelError(f"{source}: a stateful model takes waveforms: leave out spectrum, or the states")
     by_input = {tensor.name: tensor for tensor in inputs}
     by_output = {tensor.name: tensor for tensor in outputs}
     state_inputs = [_named(state.input, by_input, "input", source) for state in description.states]
@@ -106,8 +108,6 @@ def match_layout(
             "list it under states, or export the model with a constant in its place"
         )
     if description.spectrum is not None:
-        if description.states:
-            raise ModelError(f"{source}: a stateful model takes waveforms: leave out spectrum, or the states")
         audio_in = _heard(audio_in, _AUDIO_AXES, description.spectrum, source)
         audio_out = _heard(audio_out, _STEM_AXES, description.spectrum, source) if audio_out.shape else audio_out
     _check_audio(audio_in, _AUDIO_AXES, source)
