@@ -30,11 +30,12 @@ from onnx import TensorProto, helper
 
 from engine.backends.onnx import OnnxSeparator
 from engine.backends.runtime import ort
+from engine.graph_builder import GraphBuilder
 from engine.models.spatial import load
 from engine.models.spatial_design import SpatialDesign
 from engine.models.spatial_graph import build_graph
 from engine.models.spatial_reference import SpatialReference
-from engine.models.spatial_transform import GraphBuilder, add_forward, add_inverse
+from engine.models.spatial_transform import add_forward, add_inverse
 from engine.separator import Separator
 
 _STEMS = 3  # transformed back; the fourth is a subtraction

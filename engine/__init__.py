@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engine.errors import StemstreamError
     from engine.excerpt import Excerpt
+    from engine.export import ExportReport, export_onnx
     from engine.file_batch import separate_files
     from engine.file_separation import FileReport, separate_file
     from engine.offline import Progress, separate, separate_blocks
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Excerpt",
+    "ExportReport",
     "FileReport",
     "ModelSpec",
     "OfflineModel",
@@ -30,6 +32,7 @@ __all__ = [
     "WindowPlan",
     "Worker",
     "available_models",
+    "export_onnx",
     "live_plan",
     "load_separator",
     "offline_plan",
@@ -41,6 +44,7 @@ __all__ = [
 
 _HOMES = {
     "Excerpt": "engine.excerpt",
+    "ExportReport": "engine.export",
     "FileReport": "engine.file_separation",
     "ModelSpec": "engine.spec",
     "OfflineModel": "engine.offline_model",
@@ -51,6 +55,7 @@ _HOMES = {
     "WindowPlan": "engine.plan",
     "Worker": "engine.worker",
     "available_models": "engine.registry",
+    "export_onnx": "engine.export",
     "live_plan": "engine.plan",
     "load_separator": "engine.registry",
     "offline_plan": "engine.plan",

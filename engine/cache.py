@@ -1,11 +1,18 @@
-"""Where this project keeps what it fetched, and where another program's models may lie."""
+"""Where this project keeps what it fetched and made, and where another program's models may lie."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-__all__ = ["CACHE_VARIABLE", "OTHER_MODELS_VARIABLE", "cache_folder", "models_folder", "other_models_folder"]
+__all__ = [
+    "CACHE_VARIABLE",
+    "OTHER_MODELS_VARIABLE",
+    "cache_folder",
+    "exports_folder",
+    "models_folder",
+    "other_models_folder",
+]
 
 CACHE_VARIABLE = "STEMSTREAM_CACHE"
 OTHER_MODELS_VARIABLE = "AUDIO_SEPARATOR_MODEL_DIR"
@@ -27,6 +34,11 @@ def cache_folder() -> Path:
 def models_folder() -> Path:
     """Folder of the downloaded models, inside the cache folder."""
     return cache_folder() / "models"
+
+
+def exports_folder() -> Path:
+    """Folder of the checkpoints that were exported once, inside the cache folder."""
+    return cache_folder() / "exports"
 
 
 def other_models_folder() -> Path | None:

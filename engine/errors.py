@@ -9,6 +9,7 @@ __all__ = [
     "ConfigurationError",
     "DeviceError",
     "DeviceLostError",
+    "ExportError",
     "LatencyError",
     "LifecycleError",
     "ModelError",
@@ -16,6 +17,7 @@ __all__ = [
     "OutputError",
     "PlanError",
     "StemstreamError",
+    "UnavailableError",
 ]
 
 
@@ -82,8 +84,16 @@ class OutOfMemory(ModelError):
     """A model cannot be run for want of memory; fewer windows at once may fit."""
 
 
+class ExportError(ModelError):
+    """A model cannot be exported, or not to the place that was named."""
+
+
 class CapacityError(ModelError):
     """A model is too slow for live sound on this machine."""
+
+
+class UnavailableError(ModelError, ConfigurationError):
+    """A setting asks for what this machine, or what is installed on it, does not have."""
 
 
 class AudioFileError(StemstreamError):

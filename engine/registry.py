@@ -10,21 +10,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.errors import ConfigurationError, ModelError
 from engine.separator import Separator
 from engine.spec import ModelSpec
 
-if TYPE_CHECKING:
-    from engine.public_models import PublicModel
-
-__all__ = ["ENTRY_POINT_GROUP", "ModelEntry", "available_models", "load_separator", "require_torch"]
+__all__ = [
+    "CHECKPOINT_SUFFIXES",
+    "ENTRY_POINT_GROUP",
+    "ModelEntry",
+    "available_models",
+    "checked_public_model",
+    "load_separator",
+    "require_torch",
+]
 
 ENTRY_POINT_GROUP = "stemstream.models"
 _ONNX_SUFFIX = ".onnx"
-_CHECKPOINT_SUFFIXES = (".ckpt", ".pth", ".pt", ".th", ".safetensors")
-_SUFFIXES = ", ".join((_ONNX_SUFFIX, *_CHECKPOINT_SUFFIXES))
+CHECKPOINT_SUFFIXES = (".ckpt", ".pth", ".pt", ".th", ".safetensors")
+_SUFFIXES = ", ".join((_ONNX_SUFFIX, *CHECKPOINT_SUFFIXES))
 
 
 @dataclass(frozen=True)
@@ -103,32 +108,44 @@ def load_separator(
         if points:
             _refuse_config(text, config)
             return _load_registered(points, threads)
-        public = _find_public(text)
-        if public is not None and (public.name == text or not Path(text).exists()):
-            return _load_public(public, config, threads)
+        public = checked_public_model(text)
+        if public is not None:
+            path, known = public
+            return _load_checkpoint(path, known if config is None else config, threads)
         if not _is_path(text):
             raise ModelError(f"model {text!r} is not known: {_known(text)}, or a path that ends in {_SUFFIXES}")
     return _load_file(Path(text), config, threads)
 
 
-def _find_public(name: str) -> PublicModel | None:
+def checked_public_model(name: str) -> tuple[Path, Path | None] | None:
+    """Find the checkpoint and the config of a public model that was downloaded, and check the former.
+
+    Returns
+    -------
+    tuple of Path and (Path or None), or None
+        The config is None where none was written. None if no public model has that name, or it is the name of its
+        file and such a file is here.
+
+    Raises
+    ------
+    ModelError
+        If the model is not on this machine, or not the file that it should be.
+    """
     # Only here, since the table needs pydantic, and a registered model does not.
     from engine.public_models import find_public_model
 
-    return find_public_model(name)
+    public = find_public_model(name)
+    if public is None or (public.name != name and Path(name).exists()):
+        return None
+    from engine.model_store import checked_model
+
+    return checked_model(public)
 
 
 def _public_names() -> tuple[str, ...]:
     from engine.public_models import PUBLIC_MODELS
 
     return tuple(model.name for model in PUBLIC_MODELS)
-
-
-def _load_public(model: PublicModel, config: str | os.PathLike[str] | None, threads: int | None) -> Separator:
-    from engine.model_store import checked_model
-
-    path, known = checked_model(model)
-    return _load_checkpoint(path, known if config is None else config, threads)
 
 
 def _load_file(path: Path, config: str | os.PathLike[str] | None, threads: int | None) -> Separator:
@@ -138,7 +155,7 @@ def _load_file(path: Path, config: str | os.PathLike[str] | None, threads: int |
 
         _refuse_config(str(path), config)
         return OnnxSeparator(path, threads=threads)
-    if suffix in _CHECKPOINT_SUFFIXES:
+    if suffix in CHECKPOINT_SUFFIXES:
         return _load_checkpoint(path, config, threads)
     state = "is a folder" if path.is_dir() else "is not a model file" if path.exists() else "does not exist"
     raise ModelError(
@@ -177,7 +194,7 @@ def _refuse_config(model: str, config: str | os.PathLike[str] | None) -> None:
     if config is not None:
         raise ConfigurationError(
             f"config {os.fspath(config)!r} was given with model {model!r}: only checkpoints "
-            f"({', '.join(_CHECKPOINT_SUFFIXES)}) take one, leave it out"
+            f"({', '.join(CHECKPOINT_SUFFIXES)}) take one, leave it out"
         )
 
 

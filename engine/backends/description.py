@@ -6,16 +6,25 @@ import json
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
 from engine.errors import ModelError
 from engine.plain_yaml import PlainLoader
 
-__all__ = ["METADATA_KEY", "ModelDescription", "StateDescription", "parse_description", "read_description"]
+__all__ = [
+    "METADATA_KEY",
+    "ModelDescription",
+    "SpectrumDescription",
+    "StateDescription",
+    "parse_description",
+    "read_description",
+]
 
 METADATA_KEY = "stemstream"
+_MAX_FFT = 1 << 20
 _MAX_CHARACTERS = 65_536  # a description has a dozen keys; anything longer is another kind of file
 
 
@@ -35,6 +44,34 @@ class StateDescription(BaseModel):
     input: str = Field(min_length=1)
     output: str = Field(min_length=1)
     initial: float = Field(default=0.0, strict=True, allow_inf_nan=False)
+
+
+class SpectrumDescription(BaseModel):
+    """The transform around a graph that takes and gives spectra, see `engine.spectrum.WindowSpectrum`.
+
+    Attributes
+    ----------
+    n_fft : int
+        Frames of one transform; even.
+    hop_frames : int
+        Frames between two; at most half of ``n_fft``.
+    bins : int
+        Bins that the graph sees, from 0 up.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    n_fft: StrictInt = Field(ge=4, le=_MAX_FFT, multiple_of=2)
+    hop_frames: StrictInt = Field(ge=1)
+    bins: StrictInt = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if 2 * self.hop_frames > self.n_fft:
+            raise ValueError(f"hop_frames must be at most half of n_fft, {self.n_fft // 2}")
+        if self.bins > self.n_fft // 2 + 1:
+            raise ValueError(f"bins must be at most {self.n_fft // 2 + 1}, which is all that n_fft gives")
+        return self
 
 
 class ModelDescription(BaseModel):
@@ -65,10 +102,14 @@ class ModelDescription(BaseModel):
         allowed only where the graph leaves its frame axis open.
     priming_frames : int
         Default 0.
+    overlap : int
+        Windowed models: windows that each frame of a whole recording is in when nothing else is asked for. Default 4.
     residual : str
         Default: ``other`` where the model has it, or else its last stem.
     description : str
         One line for listings.
+    spectrum : SpectrumDescription or None
+        Makes the graph one that takes and gives spectra in place of waveforms. Default: None.
     states : tuple of StateDescription
         Makes the model a stateful one. Default: none.
     input, output : str or None
@@ -87,8 +128,10 @@ class ModelDescription(BaseModel):
     fade_frames: StrictInt | None = Field(default=None, ge=0)
     window_granularity_frames: StrictInt = Field(default=0, ge=0)
     priming_frames: StrictInt = Field(default=0, ge=0)
+    overlap: StrictInt = Field(default=4, ge=1)
     residual: str = ""
     description: str = ""
+    spectrum: SpectrumDescription | None = None
     states: tuple[StateDescription, ...] = ()
     input: str | None = Field(default=None, min_length=1)
     output: str | None = Field(default=None, min_length=1)
@@ -162,7 +205,8 @@ def _fault(key: str, kind: str, value: object, message: str) -> str:
     if kind == "missing":
         return f"no {key}: add it"
     if kind == "extra_forbidden":
-        fields = StateDescription if key.startswith("states.") else ModelDescription
+        inner: dict[str, type[BaseModel]] = {"states": StateDescription, "spectrum": SpectrumDescription}
+        fields = inner.get(key.rpartition(".")[0].partition(".")[0], ModelDescription)
         return f"an unknown key {key!r}: allowed are {', '.join(fields.model_fields)}"
     return f"{key} {reprlib.repr(value)}: {message[:1].lower()}{message[1:]}"
 

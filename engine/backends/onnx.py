@@ -1,4 +1,4 @@
-"""Models as ONNX files, run on the processor by ONNX Runtime."""
+"""Models as ONNX files, run by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from engine.backends.description import read_description
 from engine.backends.external_data import check_external_data
-from engine.backends.onnx_layout import GraphTensor, match_layout
+from engine.backends.onnx_binding import BatchBindings
+from engine.backends.onnx_devices import DeviceChoice, check_started, choose_device
+from engine.backends.onnx_layout import GraphTensor, match_layout, trial_window_frames
 from engine.backends.runtime import native, ort
 from engine.denormals import DenormalsAsZero
 from engine.errors import ConfigurationError, ModelError
 from engine.lock_keeping import copy
 from engine.model_file import check_model_file
 from engine.separator import F32, Runner, Separator, StateArrays
+from engine.spec import ModelSpec
+from engine.spectrum import WindowSpectrum
 
-__all__ = ["OnnxRunner", "OnnxSeparator"]
+__all__ = ["OnnxRunner", "OnnxSeparator", "SpectrumRunner"]
 
 _DEFAULT_THREADS = 1
 _FATAL = 4  # ONNX Runtime's log level; everything it has to say also comes as an exception
@@ -42,9 +45,12 @@ class OnnxSeparator(Separator):
     """A model in an ONNX file.
 
     The graph takes a waveform ``[batch, channels, frames]`` and gives ``[batch, stems, channels, frames]``, both
-    float32. A stateful one also takes and gives its states, each ``[batch, ...]``. A graph whose batch axis is
-    fixed at 1 works too: batches are then run row by row. What the graph does not tell stands in the description,
-    see `engine.backends.description.ModelDescription`: in the file's metadata, or else in a YAML file beside it.
+    float32. A stateful one also takes and gives its states, each ``[batch, ...]``. A graph whose description has a
+    ``spectrum`` takes ``[batch, 2 * channels, bins, columns]`` and gives ``[batch, stems, 2 * channels, bins,
+    columns]`` instead; the transforms are made around it, see `engine.spectrum.WindowSpectrum`. A graph whose batch
+    axis is fixed at 1 works too: batches are then run row by row. What the graph does not tell stands in the
+    description, see `engine.backends.description.ModelDescription`: in the file's metadata, or else in a YAML file
+    beside it.
 
     One session serves every runner, and ``process`` and runners may be used from several threads at once. Denormals
     count as zero while the model runs, and only then.
@@ -56,6 +62,9 @@ class OnnxSeparator(Separator):
     threads : int, optional
         Threads for one run, the calling one included. Default 1: live audio gains more from a core that is never
         contended than from a second one. More than the machine has are not started.
+    device : str
+        What runs it, see `engine.backends.onnx_devices.choose_device`. Arrays stay where they are all the same. The
+        processor takes over single operations that another device does not know.
 
     Attributes
     ----------
@@ -66,23 +75,27 @@ class OnnxSeparator(Separator):
     ------
     ModelError
         If the file cannot be read, is not a model of this kind, does not fit its description, reaches outside its
-        folder, or fails on one window of silence, which is run here.
+        folder, or fails on a window of silence, which is run here.
+    UnavailableError
+        If the installed ONNX Runtime has nothing for the device, or it does not start.
     ConfigurationError
-        If ``threads`` is not a positive integer.
+        If ``threads`` is not a positive integer, or the device is unknown.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None, device: str = "cpu") -> None:
         self.path = Path(path)
         source = f"model file {str(self.path)!r}"
-        options = _session_options(threads)
+        choice = choose_device(device)
+        options = _session_options(threads, choice)
         check_model_file(self.path, source, kind=".onnx file", remedy="download or export it again")
         check_external_data(self.path)
         try:
             with DenormalsAsZero():
-                session = ort.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+                session = ort.InferenceSession(str(self.path), options, providers=list(choice.providers))
             metadata = session.get_modelmeta().custom_metadata_map
         except _ERRORS as error:
             raise ModelError(f"{source} cannot be loaded: {_cause(error)}; download or export it again") from error
+        check_started(choice, session.get_providers())
         self._layout = match_layout(
             _tensors(session.get_inputs()),
             _tensors(session.get_outputs()),
@@ -104,6 +117,11 @@ class OnnxSeparator(Separator):
         ModelError
             If the model has been released, or ONNX Runtime fails.
         """
+        if self._layout.spectrum is not None:
+            runner = self.runner(len(windows), windows.shape[-1])
+            runner.windows[...] = windows
+            runner.run(len(windows))
+            return runner.stems, ()
         rows = [slice(n, n + 1) for n in range(len(windows))] if self._layout.single_row else [slice(None)]
         session = self._open_session()
         feeds = [dict(zip(self._input_names, (windows[row], *(s[row] for s in states)), strict=True)) for row in rows]
@@ -115,9 +133,10 @@ class OnnxSeparator(Separator):
         stems, *new_states = results[0] if len(results) == 1 else map(np.concatenate, zip(*results, strict=True))
         return stems, tuple(new_states)
 
-    def runner(self, batch_size: int, window_frames: int) -> OnnxRunner:
-        """Allocate the buffers of one thread; see `OnnxRunner`."""
-        return OnnxRunner(self, batch_size, window_frames)
+    def runner(self, batch_size: int, window_frames: int) -> OnnxRunner | SpectrumRunner:
+        """Allocate the buffers of one thread; see `OnnxRunner` and `SpectrumRunner`."""
+        kind = OnnxRunner if self._layout.spectrum is None else SpectrumRunner
+        return kind(self, batch_size, window_frames)
 
     def release(self) -> None:
         """Let go of the session. Its memory is freed once its runners are gone as well."""
@@ -130,10 +149,11 @@ class OnnxSeparator(Separator):
 
     def _check_silence(self, source: str) -> None:
         spec = self.spec
-        window = np.zeros((1, spec.channels, spec.window_frames), np.float32)
+        frames = trial_window_frames(spec, self._layout.spectrum)
+        window = np.zeros((1, spec.channels, frames), np.float32)
         states = spec.initial_states(1)
         stems, new_states = self.process(window, states)
-        wanted = (1, len(spec.stems), spec.channels, spec.window_frames)
+        wanted = (1, len(spec.stems), spec.channels, frames)
         for name, found, shape, dtype in (
             (self._layout.output, stems, wanted, "float32"),
             *(
@@ -171,23 +191,18 @@ class OnnxRunner(Runner):
     """
 
     def __init__(self, separator: OnnxSeparator, batch_size: int, window_frames: int) -> None:
-        spec = separator.spec
-        if batch_size < 1:
-            raise ConfigurationError(f"batch size {batch_size} is out of range: it must be at least 1")
-        spec.check_window(window_frames)
+        _check_runner(separator.spec, batch_size, window_frames)
         super().__init__(separator, batch_size, window_frames)
-        self._session = separator._open_session()
-        self._new_states: StateArrays = tuple(np.empty_like(state) for state in self.states)
-        self._inputs = tuple(zip(separator._input_names, (self.windows, *self.states), strict=True))
-        self._outputs = tuple(zip(separator._output_names, (self.stems, *self._new_states), strict=True))
-        counts = range(1, batch_size + 1)
-        if separator._layout.single_row:
-            single = [self._bind(row, 1) for row in range(batch_size)]
-            self._bindings = {n: tuple(single[:n]) for n in counts}
-        else:
-            self._bindings = {n: (self._bind(0, n),) for n in counts}
-        pairs = tuple(zip(self.states, self._new_states, strict=True))
-        self._kept_states = {n: tuple((kept[:n], new[:n]) for kept, new in pairs) for n in counts}
+        new_states: StateArrays = tuple(np.empty_like(state) for state in self.states)
+        self._bindings = BatchBindings(
+            separator._open_session(),
+            zip(separator._input_names, (self.windows, *self.states), strict=True),
+            zip(separator._output_names, (self.stems, *new_states), strict=True),
+            batch_size,
+            single_row=separator._layout.single_row,
+        )
+        pairs = tuple(zip(self.states, new_states, strict=True))
+        self._kept_states = {n: tuple((kept[:n], new[:n]) for kept, new in pairs) for n in range(1, batch_size + 1)}
         self._denormals_as_zero = DenormalsAsZero()
 
     def run(self, n: int) -> None:
@@ -200,27 +215,73 @@ class OnnxRunner(Runner):
         ConfigurationError
             If ``n`` is not between 1 and the batch size.
         """
-        if not 1 <= n <= self.batch_size:
-            raise ConfigurationError(f"{n} rows cannot be run: this runner takes 1 to {self.batch_size}")
+        _check_rows(n, self.batch_size)
         try:
             with self._denormals_as_zero:
-                for binding in self._bindings[n]:
-                    self._session.run_with_iobinding(binding)
+                self._bindings.run(n)
         except _ERRORS as error:
             raise _run_error(self.separator.spec.name, error) from error
         for kept, new in self._kept_states[n]:
             copy(kept, new)
 
-    def _bind(self, first: int, rows: int) -> Any:
-        binding = self._session.io_binding()
-        for bind, tensors in ((binding.bind_input, self._inputs), (binding.bind_output, self._outputs)):
-            for name, array in tensors:
-                part: npt.NDArray[Any] = array[first : first + rows]
-                bind(name, "cpu", 0, part.dtype.type, part.shape, part.ctypes.data)
-        return binding
+
+class SpectrumRunner(Runner):
+    """One thread's buffers around an `OnnxSeparator` whose graph takes and gives spectra.
+
+    The spectra are bound to the session once, and the transforms have buffers of their own: ``run`` allocates no array.
+    See `OnnxRunner` for the parameters and errors, and `engine.separator.Runner` for the attributes.
+    """
+
+    def __init__(self, separator: OnnxSeparator, batch_size: int, window_frames: int) -> None:
+        spec, described = separator.spec, separator._layout.spectrum
+        assert described is not None  # noqa: S101 - for the type; only such a separator makes this
+        _check_runner(spec, batch_size, window_frames)
+        if window_frames <= described.n_fft // 2:
+            raise ModelError(
+                f"model {spec.name!r} takes no window of {window_frames} frames: it must be longer than half of its "
+                f"transform, {described.n_fft // 2}"
+            )
+        super().__init__(separator, batch_size, window_frames)
+        self._transform = WindowSpectrum(described.n_fft, described.hop_frames, described.bins, window_frames)
+        parts = (2 * spec.channels, described.bins, self._transform.columns)
+        self._mixtures: F32 = np.zeros((batch_size, *parts), np.float32)
+        self._estimates: F32 = np.zeros((batch_size, len(spec.stems), *parts), np.float32)
+        self._bindings = BatchBindings(
+            separator._open_session(),
+            [(separator._layout.input, self._mixtures)],
+            [(separator._layout.output, self._estimates)],
+            batch_size,
+            single_row=separator._layout.single_row,
+        )
+        self._denormals_as_zero = DenormalsAsZero()
+
+    def run(self, n: int) -> None:
+        """Separate the first ``n`` rows in place; raises as `OnnxRunner.run` does."""
+        _check_rows(n, self.batch_size)
+        try:
+            with self._denormals_as_zero:
+                for window, spectrum in zip(self.windows[:n], self._mixtures[:n], strict=True):
+                    self._transform.forward(window, spectrum)
+                self._bindings.run(n)
+                for estimates, stems in zip(self._estimates[:n], self.stems[:n], strict=True):
+                    for estimate, stem in zip(estimates, stems, strict=True):
+                        self._transform.inverse(estimate, stem)
+        except _ERRORS as error:
+            raise _run_error(self.separator.spec.name, error) from error
 
 
-def _session_options(threads: int | None) -> Any:
+def _check_runner(spec: ModelSpec, batch_size: int, window_frames: int) -> None:
+    if batch_size < 1:
+        raise ConfigurationError(f"batch size {batch_size} is out of range: it must be at least 1")
+    spec.check_window(window_frames)
+
+
+def _check_rows(n: int, batch_size: int) -> None:
+    if not 1 <= n <= batch_size:
+        raise ConfigurationError(f"{n} rows cannot be run: this runner takes 1 to {batch_size}")
+
+
+def _session_options(threads: int | None, choice: DeviceChoice) -> Any:
     threads = _DEFAULT_THREADS if threads is None else threads
     if not isinstance(threads, int) or threads < 1:
         raise ConfigurationError(f"threads is {threads!r}: it must be an integer from 1")
@@ -229,6 +290,7 @@ def _session_options(threads: int | None) -> Any:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
     options.inter_op_num_threads = 1
+    options.enable_mem_pattern = choice.plans_memory
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.add_session_config_entry("session.set_denormal_as_zero", "1")

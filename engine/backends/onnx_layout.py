@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.backends.description import ModelDescription
+from engine.backends.description import ModelDescription, SpectrumDescription
 from engine.errors import ModelError
 from engine.spec import ModelSpec, StateSpec
 
-__all__ = ["GraphTensor", "OnnxLayout", "match_layout"]
+__all__ = ["GraphTensor", "OnnxLayout", "match_layout", "trial_window_frames"]
 
 _AUDIO_AXES = ("batch", "channels", "frames")
 _STEM_AXES = ("batch", "stems", "channels", "frames")
+_TRIAL_PART = 8  # a large model takes long for a whole window
+_PARTS = 2  # of a number of a spectrum
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class OnnxLayout:
         In the order of ``spec.states``.
     single_row : bool
         The graph takes one stream at a time, so a batch is run row by row.
+    spectrum : SpectrumDescription or None
+        The graph takes and gives the spectra of this transform.
     """
 
     spec: ModelSpec
@@ -54,6 +58,7 @@ class OnnxLayout:
     output: str
     state_outputs: tuple[str, ...]
     single_row: bool
+    spectrum: SpectrumDescription | None = None
 
 
 def match_layout(
@@ -80,6 +85,8 @@ def match_layout(
     ModelError
         If they do not fit; the message names the tensor, its shape or type, and what is allowed.
     """
+    if description.spectrum is not None and description.states:
+        raise ModelError(f"{source}: a stateful model takes waveforms: leave out spectrum, or the states")
     by_input = {tensor.name: tensor for tensor in inputs}
     by_output = {tensor.name: tensor for tensor in outputs}
     state_inputs = [_named(state.input, by_input, "input", source) for state in description.states]
@@ -100,6 +107,9 @@ def match_layout(
             f"{source}: input {spare[0]!r} is neither the audio {audio_in.name!r} nor a state: "
             "list it under states, or export the model with a constant in its place"
         )
+    if description.spectrum is not None:
+        audio_in = _heard(audio_in, _AUDIO_AXES, description.spectrum, source)
+        audio_out = _heard(audio_out, _STEM_AXES, description.spectrum, source) if audio_out.shape else audio_out
     _check_audio(audio_in, _AUDIO_AXES, source)
     if audio_out.shape:
         _check_audio(audio_out, _STEM_AXES, source)
@@ -123,16 +133,31 @@ def match_layout(
             StateSpec(tensor.name, tuple(n for n in tensor.shape[1:] if n is not None), tensor.dtype, state.initial)
             for tensor, state in zip(state_inputs, description.states, strict=True)
         ),
+        overlap=description.overlap,
         residual=description.residual,
         description=description.description,
     )
+    if description.spectrum is not None:
+        _check_columns(spec, description.spectrum, source)
     return OnnxLayout(
         spec=spec,
         input=audio_in.name,
         output=audio_out.name,
         state_outputs=tuple(tensor.name for tensor in state_outputs),
         single_row=_single_row([audio_in, audio_out, *state_inputs, *state_outputs], source),
+        spectrum=description.spectrum,
     )
+
+
+def trial_window_frames(spec: ModelSpec, spectrum: SpectrumDescription | None = None) -> int:
+    """Give the length of the window on which a model is tried when it is loaded.
+
+    Where it takes windows of several lengths it is a short one: at least an eighth of its own, or as the transform
+    around the graph allows.
+    """
+    window, step = spec.window_frames, spec.window_granularity_frames
+    least = -(-window // _TRIAL_PART) if spectrum is None else spectrum.n_fft // 2 + 1
+    return window - max(0, window - least) // step * step if step else window
 
 
 def _named(name: str, tensors: dict[str, GraphTensor], what: str, source: str) -> GraphTensor:
@@ -167,6 +192,39 @@ def _check_audio(tensor: GraphTensor, axes: tuple[str, ...], source: str) -> Non
         raise ModelError(
             f"{source}: {tensor.name!r} holds {tensor.dtype or 'no tensor'}: audio must be float32; "
             "export the model with float32 inputs and outputs"
+        )
+
+
+def _heard(tensor: GraphTensor, axes: tuple[str, ...], spectrum: SpectrumDescription, source: str) -> GraphTensor:
+    """Give the waveform that a spectrum is of: the parts of channels and the columns tell its channels and frames."""
+    *before, _, _ = axes
+    if len(tensor.shape) != len(axes) + 1:
+        named = ", ".join((*before, f"{_PARTS} * channels", "bins", "columns"))
+        raise ModelError(
+            f"{source}: {tensor.name!r} has shape {_shown(tensor.shape)}: it must be [{named}], as its description "
+            "has a spectrum; export the model with spectra in and out, or leave out spectrum"
+        )
+    *rows, parts, bins, columns = tensor.shape
+    if bins not in (None, spectrum.bins) or (parts or _PARTS) % _PARTS:
+        raise ModelError(
+            f"{source}: {tensor.name!r} has shape {_shown(tensor.shape)}: it must have {_PARTS} parts for each channel "
+            f"and {spectrum.bins} bins, as its description says"
+        )
+    frames = None if columns is None else (columns - 1) * spectrum.hop_frames
+    return GraphTensor(tensor.name, tensor.dtype, (*rows, None if parts is None else parts // _PARTS, frames))
+
+
+def _check_columns(spec: ModelSpec, spectrum: SpectrumDescription, source: str) -> None:
+    hop, least = spectrum.hop_frames, spectrum.n_fft // 2
+    for what, frames in (("window", spec.window_frames), ("window_granularity", spec.window_granularity_frames)):
+        if frames % hop:
+            raise ModelError(
+                f"{source}: {what}_frames is {frames}: it must be a multiple of spectrum.hop_frames, {hop}"
+            )
+    if spec.window_frames <= least:
+        raise ModelError(
+            f"{source}: the window has {spec.window_frames} frames: it must be longer than half of spectrum.n_fft, "
+            f"{least}"
         )
 
 

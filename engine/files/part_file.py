@@ -39,6 +39,8 @@ class PartFile:
     ----------
     error : OSError or None
         The first failure of a write.
+    path : Path
+        The part file.
     is_placed : bool
         The target is there.
 
@@ -63,7 +65,7 @@ class PartFile:
         self._existed = os.path.lexists(target)
         _remove_stale(target)
         try:
-            self._part, self._raw = _open_part(target)
+            self.path, self._raw = _open_part(target)
         except OSError as error:
             raise OutputError(
                 f"{str(target)!r} cannot be written ({error.strerror}): choose another folder with {option}"
@@ -101,7 +103,7 @@ class PartFile:
 
     def place(self) -> None:
         """Rename the part file to the target in one step; an OSError passes through."""
-        os.replace(self._part, self._target)
+        os.replace(self.path, self._target)
         self.is_placed = True
 
     def withdraw(self) -> None:
@@ -115,7 +117,7 @@ class PartFile:
         with suppress(OSError):
             self._raw.close()
         with suppress(OSError):
-            self._part.unlink()
+            self.path.unlink()
 
 
 @contextmanager

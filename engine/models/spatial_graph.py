@@ -16,8 +16,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from engine.graph_builder import GraphBuilder
 from engine.models.spatial_design import SpatialDesign
-from engine.models.spatial_transform import GraphBuilder, add_forward, add_inverse
+from engine.models.spatial_transform import add_forward, add_inverse
 
 __all__ = ["SHIPPED", "build_graph", "main"]
 

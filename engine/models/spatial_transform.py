@@ -1,4 +1,4 @@
-"""Pieces of an ONNX graph: a builder, and the Fourier transform of a stereo signal as two small matrix products.
+"""The Fourier transform of a stereo signal as two small matrix products, for an ONNX graph.
 
 Left and right are the real and imaginary part of ONE complex signal. Its transform has two dense factors, for 2048
 points 32 and 64 long (Cooley and Tukey, "An algorithm for the machine calculation of complex Fourier series", Math.
@@ -10,70 +10,15 @@ real parts first. On one core that costs less than ONNX Runtime's DFT operator o
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import helper, numpy_helper
 
-__all__ = ["GraphBuilder", "add_forward", "add_inverse"]
+from engine.graph_builder import GraphBuilder
+
+__all__ = ["add_forward", "add_inverse"]
 
 F64 = npt.NDArray[np.float64]
-
-
-class GraphBuilder:
-    """Nodes and constants of a graph in the order they are added.
-
-    Every method takes and returns names of values; a node has the name of its first result.
-
-    Attributes
-    ----------
-    nodes : list of onnx.NodeProto
-    constants : list of onnx.TensorProto
-    """
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def constant(self, name: str, value: npt.ArrayLike, dtype: type = np.float32) -> str:
-        """Add a constant tensor."""
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype), name))
-        return name
-
-    def integers(self, *values: int) -> str:
-        """Add a constant vector of integers (axes, shapes, bounds), once however often it is used."""
-        name = "integers_" + "_".join(str(value) for value in values)
-        if all(known.name != name for known in self.constants):
-            self.constant(name, values, np.int64)
-        return name
-
-    def op(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        """Add a node with one result."""
-        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
-        return name
-
-    def split(self, value: str, axis: int, sizes: tuple[int, int], names: tuple[str, str]) -> tuple[str, str]:
-        """Cut a tensor in two along an axis."""
-        inputs = [value, self.integers(*sizes)]
-        self.nodes.append(helper.make_node("Split", inputs, list(names), name=names[0], axis=axis))
-        return names
-
-    def reshape(self, value: str, name: str, *shape: int) -> str:
-        """Give a tensor another shape; -1 stands for the batch."""
-        return self.op("Reshape", [value, self.integers(*shape)], name)
-
-    def turn(self, real: str, imag: str, angles: F64, name: str) -> tuple[str, str]:
-        """Multiply complex numbers by exp(i angles)."""
-        cos = self.constant(f"{name}_cos", np.cos(angles))
-        sin = self.constant(f"{name}_sin", np.sin(angles))
-        real_cos, imag_sin = self.op("Mul", [real, cos], f"{name}_rc"), self.op("Mul", [imag, sin], f"{name}_is")
-        real_sin, imag_cos = self.op("Mul", [real, sin], f"{name}_rs"), self.op("Mul", [imag, cos], f"{name}_ic")
-        return (
-            self.op("Sub", [real_cos, imag_sin], f"{name}_real"),
-            self.op("Add", [real_sin, imag_cos], f"{name}_imag"),
-        )
 
 
 def add_forward(b: GraphBuilder, signal: str, n_fft: int) -> str:

@@ -110,7 +110,7 @@ def test_the_commands_of_the_documentation_work(
     monkeypatch.chdir(tmp_path)
     save_model(tmp_path / "model.ckpt")
     (tmp_path / "model.yaml").rename(tmp_path / "config.yaml")
-    soundfile.write("SONG.flac", np.zeros((2500, 2)), RATE)
+    soundfile.write("SONG.flac", soundfile.read(write_noise(Path("noise.wav"), frames=2500))[0], RATE)
     assert command(*shlex.split(told)[1:]).code == 0
 
 
