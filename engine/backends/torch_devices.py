@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from engine.backends.torch_runtime import torch
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, UnavailableError
 
 __all__ = ["check_device", "fast_precisions", "parse_dtype", "torch_devices"]
 
@@ -28,7 +28,9 @@ def check_device(device: str) -> str:
     Raises
     ------
     ConfigurationError
-        If the word is not known, or this machine has no such device.
+        If the word is not known.
+    UnavailableError
+        If this machine has no such device.
     """
     if re.fullmatch(r"cpu|cuda(:\d+)?|mps", device) is None:
         raise ConfigurationError(f"device {device!r} is not known: use cpu, cuda, cuda:N or mps")
@@ -43,7 +45,7 @@ def check_device(device: str) -> str:
         if named == "mps"
         else "count them with nvidia-smi"
     )
-    raise ConfigurationError(f"device {device!r} is not here, but {', '.join(there)}: {remedy}; or use cpu")
+    raise UnavailableError(f"device {device!r} is not here, but {', '.join(there)}: {remedy}; or use cpu")
 
 
 def parse_dtype(precision: str, device: str) -> torch.dtype:
@@ -52,7 +54,9 @@ def parse_dtype(precision: str, device: str) -> torch.dtype:
     Raises
     ------
     ConfigurationError
-        If the word is not known, or the device lacks it.
+        If the word is not known.
+    UnavailableError
+        If the device lacks it.
     """
     if precision not in _DTYPES:
         raise ConfigurationError(f"precision {precision!r} is not known: use {', '.join(_DTYPES)}")

@@ -10,7 +10,7 @@ from engine.backends.torch_gpu import GpuModel, GpuRunner
 from engine.backends.torch_runner import TorchRunner, thread_count
 from engine.backends.torch_runtime import torch
 from engine.backends.torch_ways import WAYS, ProcessorModel, best_way, make_model
-from engine.errors import ConfigurationError, ModelError
+from engine.errors import ConfigurationError, ModelError, UnavailableError
 from engine.models.mdx23c_checkpoint import read_mdx23c
 from engine.separator import F32, Runner, Separator, StateArrays
 
@@ -61,7 +61,9 @@ class TorchSeparator(Separator):
     ModelError
         If the file or the config cannot be read, trusted or matched, or there is no config.
     ConfigurationError
-        If ``threads`` is not a positive integer, or this machine lacks the device, the precision or the way.
+        If ``threads`` is not a positive integer, or a word is not known.
+    UnavailableError
+        If this machine lacks the device, the precision or the way.
     """
 
     def __init__(
@@ -91,7 +93,7 @@ class TorchSeparator(Separator):
         else:
             self.way = "eager" if way is None else way
             if self.way == "fused":
-                raise ConfigurationError(f"fused steps are for processors: on {self.device} use eager or compiled")
+                raise UnavailableError(f"fused steps are for processors: on {self.device} use eager or compiled")
             self._model = GpuModel(
                 architecture, checkpoint.tensors, dtype, torch.device(self.device), is_compiled=self.way == "compiled"
             )

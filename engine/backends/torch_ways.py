@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from engine.backends.torch_runtime import torch
-from engine.errors import ConfigurationError
+from engine.errors import UnavailableError
 from engine.kernels import Kernels, load_kernels, why_no_kernels
 from engine.models.buffered_spectrum import BufferedSpectrum
 from engine.models.mdx23c import Mdx23c, SpectrumTransform
@@ -26,8 +26,6 @@ reference. compiled: the same by ``torch.compile``, which takes minutes before t
 Tensor = torch.Tensor
 WindowPass = Callable[[Tensor, Tensor], None]
 """Separates a window (channels, frames) into stems (stems, channels, frames)."""
-
-_MIXED = "float32 where that counts, {} elsewhere"
 
 
 class ProcessorModel(Protocol):
@@ -61,22 +59,22 @@ def make_model(
 
     Raises
     ------
-    ConfigurationError
+    UnavailableError
         If this way is not to be had here.
     """
     if way == "fused":
         if not can_fuse(architecture):
-            raise ConfigurationError(
+            raise UnavailableError(
                 f"fused steps are for networks with InstanceNorm, gelu and a scale of 2x2, and this one has "
                 f"{architecture.norm or 'no norm'}, {architecture.act}: choose the backend eager"
             )
         kernels = load_kernels()
         if kernels is None:
-            raise ConfigurationError(f"fused steps cannot be had here: {why_no_kernels()}; or choose the backend eager")
+            raise UnavailableError(f"fused steps cannot be had here: {why_no_kernels()}; or choose the backend eager")
         return _FusedModel(architecture, tensors, dtype, window_frames, kernels)
     if way == "eager":
         if dtype is not torch.float32:
-            raise ConfigurationError("eager runs fp32 on a processor: leave the precision out, or the backend")
+            raise UnavailableError("eager runs fp32 on a processor: leave the precision out, or the backend")
         return _EagerModel(architecture, tensors, dtype)
     return _CompiledModel(architecture, tensors, dtype)
 

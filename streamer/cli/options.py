@@ -11,6 +11,7 @@ import typer
 from engine.errors import ConfigurationError, LatencyError
 
 __all__ = [
+    "Backend",
     "BlockFrames",
     "Config",
     "Debug",
@@ -77,10 +78,19 @@ DeviceLatency = Annotated[
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", "-d", metavar="NAME", help="Where the model runs: cpu, or auto for the best there is."),
+    typer.Option("--device", "-d", metavar="NAME", help="Where the model runs: auto, cpu, cuda, cuda:N, mps, ..."),
+]
+Backend = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        metavar="NAME",
+        help="What runs it: auto; torch; eager, as the reference does; compiled, after minutes; onnx.",
+    ),
 ]
 Precision = Annotated[
-    str, typer.Option("--precision", metavar="KIND", help="What the model reckons with: fp32, or auto for what suits.")
+    str,
+    typer.Option("--precision", metavar="KIND", help="What it reckons with: auto, fp32, bf16, fp16."),
 ]
 PaceOption = Annotated[
     Pace,
