@@ -73,7 +73,7 @@ class Choice:
     measured : tuple of Measured
         Empty where there was nothing to choose, or it is remembered.
     batch_size : int
-        The best one, where `stemstream bench` measured it for this model on this machine; otherwise what suits its kind.
+        The best one, where `stemstream bench` measured it for this model here; otherwise what suits such devices.
     """
 
     compute: Compute
