@@ -43,7 +43,7 @@ class BuildError(Exception):
 def built_library() -> Path:
     """Give the path of the compiled library; it is built unless that was done before.
 
-    The folder is named after the sources, the compiler and the processor, so that a change of any builds anew.
+    Its name comes of the sources, the options, the compiler and the processor, so that a change of any builds anew.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def built_library() -> Path:
     compiler = _compiler()
     folder = Path(__file__).parent
     told = [folder.joinpath(name).read_bytes() for name in _SOURCES]
-    told += [" ".join(compiler).encode(), _version(compiler), platform.machine().encode(), _processor()]
+    told += [" ".join((*compiler, *_COMPILE)).encode(), _version(compiler), platform.machine().encode(), _processor()]
     name = hashlib.sha256(b"\0".join(told)).hexdigest()[:16]
     library = cache_folder() / "kernels" / f"mdx23c-{name}.so"
     if not library.is_file():
