@@ -8,7 +8,7 @@ there, and what sees two maps adds the products of each, so that none are put to
 from __future__ import annotations
 
 from engine.backends.torch_runtime import torch
-from engine.kernels import Kernels
+from engine.kernels.library import Kernels
 from engine.models.mdx23c_weights import BlockWeights, Conv, FusedWeights, Norm, RescaleWeights
 from engine.models.winograd import scratch_floats
 

@@ -161,9 +161,14 @@ def test_what_does_not_run_is_left_with_its_reason(checkpoint: Path, machine: Ma
     _, choice = load_fastest(checkpoint)
     assert choice.compute == FP32
     assert choice.reason == "cpu, torch, bf16 does not run (no such operator)"
-    machine(fp32=ModelError("first"), bf16=ModelError("second"))
-    with pytest.raises(ModelError, match="first"):
-        load_fastest(checkpoint, device="cpu")
+
+
+def test_a_model_that_cannot_be_loaded_is_one_error_and_no_measurement(checkpoint: Path, machine: Machine) -> None:
+    machine(fp32=ModelError("it is empty"), bf16=(1.0, 50.0))
+    told: list[str] = []
+    with pytest.raises(ModelError, match="it is empty"):
+        load_fastest(checkpoint, tell=told.append)
+    assert told == []
 
 
 def test_words_that_are_not_known_are_refused_before_anything_is_loaded(tmp_path: Path) -> None:

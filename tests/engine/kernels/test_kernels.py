@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.kernels import Kernels, load_kernels, why_no_kernels
+from engine.kernels.library import Kernels, load_kernels, why_no_kernels
 
 Tensor = torch.Tensor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.kernels import Kernels, load_kernels
+from engine.kernels.library import Kernels, load_kernels
 from engine.models.winograd import DirectConv, WinogradConv, scratch_floats
 
 Tensor = torch.Tensor
