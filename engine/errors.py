@@ -12,9 +12,11 @@ __all__ = [
     "LatencyError",
     "LifecycleError",
     "ModelError",
+    "OutOfMemory",
     "OutputError",
     "PlanError",
     "StemstreamError",
+    "forget_frames",
 ]
 
 
@@ -77,6 +79,10 @@ class ModelError(StemstreamError):
     exit_code = 4
 
 
+class OutOfMemory(ModelError):
+    """A model cannot be run for want of memory; fewer windows at once may fit."""
+
+
 class CapacityError(ModelError):
     """A model is too slow for live sound on this machine."""
 
@@ -87,3 +93,15 @@ class AudioFileError(StemstreamError):
 
 class OutputError(StemstreamError):
     """A result cannot be written."""
+
+
+def forget_frames(error: BaseException) -> None:
+    """Take the tracebacks from an error and from all that led to it: they hold whatever was in use when it came."""
+    pending: list[BaseException | None] = [error]
+    cleared: list[BaseException] = []
+    while pending:
+        link = pending.pop()
+        if link is not None and not any(link is other for other in cleared):
+            cleared.append(link)
+            link.__traceback__ = None
+            pending += [link.__cause__, link.__context__]

@@ -56,6 +56,10 @@ class FileReport:
     windows, silent_windows, non_finite_samples : int
         Windows the model ran; windows of digital silence that it did not need to run; input samples replaced by
         silence.
+    batch_size : int
+        The most windows a run of the model in the end.
+    halved_from : int
+        The most windows a run before memory ran out; 0 where it did not.
     clipped_samples : dict of str to int
         Samples above full scale that a file of integers could not hold, by stem.
     over_db : dict of str to float
@@ -79,6 +83,8 @@ class FileReport:
     windows: int = 0
     non_finite_samples: int = 0
     silent_windows: int = 0
+    batch_size: int = 0
+    halved_from: int = 0
     clipped_samples: dict[str, int] = field(default_factory=dict)
     over_db: dict[str, float] = field(default_factory=dict)
     gain_db: float = 0.0
@@ -242,6 +248,8 @@ def separate_file(
         windows=counters.windows,
         silent_windows=counters.silent_windows,
         non_finite_samples=counters.non_finite_samples,
+        batch_size=counters.batch_size,
+        halved_from=counters.halved_from,
         clipped_samples=levels.clipped_samples,
         over_db=levels.over_db,
         gain_db=levels.gain_db,

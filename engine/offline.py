@@ -42,12 +42,18 @@ class SeparationCounters:
         Windows the model ran.
     silent_windows : int
         Windows of digital silence that need not be run, for the model had been asked before.
+    batch_size : int
+        The most windows a run of the model in the end; 0 where none was run.
+    halved_from : int
+        The most windows a run before memory ran out; 0 where it did not.
     """
 
     frames: int = 0
     non_finite_samples: int = 0
     windows: int = 0
     silent_windows: int = 0
+    batch_size: int = 0
+    halved_from: int = 0
 
 
 def separate(
@@ -242,8 +248,14 @@ def separate_blocks(
             yield from trim(way_back.flush(counters.frames if stop_frame is None else min(counters.frames, stop_frame)))
         meter.finish()
     finally:
-        counters.windows, counters.silent_windows = track.windows, track.silent_windows
+        _count(track, counters)
         own.detach(track)
+
+
+def _count(track: Recording, counters: SeparationCounters) -> None:
+    counters.windows, counters.silent_windows = track.windows, track.silent_windows
+    counters.batch_size = track.batch_size
+    counters.halved_from = track.first_batch_size if track.first_batch_size > track.batch_size > 0 else 0
 
 
 def _model(separator: Separator, stems: Sequence[str] | None, with_rest: bool) -> OfflineModel:

@@ -52,6 +52,8 @@ class Recording:
         Windows the model ran.
     silent_windows : int
         Windows of digital silence that it did not need to run.
+    batch_size, first_batch_size : int
+        The most windows of the last run and of the first; 0 before it. Less in the end means that memory ran out.
     """
 
     raises_faults = True
@@ -92,6 +94,7 @@ class Recording:
         self._fault: Exception | None = None
         self.windows = 0
         self.silent_windows = 0
+        self.batch_size = self.first_batch_size = 0
 
     # The thread that separates.
 
@@ -202,10 +205,12 @@ class Recording:
 
     def load(self, runner: Runner, row: int) -> bool:
         """Put the next window into a row."""
+        self.first_batch_size = self.first_batch_size or runner.batch_size
         return self.slack_s() is not None and self._stream.load(self._read, runner, row)
 
     def store(self, runner: Runner, row: int, elapsed_s: float) -> None:
         """Add what has become final to the output."""
+        self.batch_size = runner.batch_size
         index, is_delivered = self._stream.store(runner, row)
         if is_delivered:
             before = self._start - (self._plan.final_before(index) - self._plan.hop_frames)
