@@ -100,7 +100,8 @@ class OfflineModel(Separator):
         """Put the stems that are wanted into ``out``, made of all that were added up and of the input."""
         for row, place in zip(out, self.rows, strict=True):
             if place == _SUBTRACTED:
-                np.subtract(mixture, stems.sum(axis=0), out=row)
+                np.add.reduce(stems, axis=0, out=row)
+                np.subtract(mixture, row, out=row)
             else:
                 np.copyto(row, stems[place])
 

@@ -166,7 +166,7 @@ class Worker:
             self._tokens.put(None)
 
     def wait(self, until: Callable[[], bool], timeout_s: float | None = None) -> bool:
-        """Block until ``until()`` holds, as checked after every run. Any thread but the worker's.
+        """Block until ``until()`` holds, as checked after every run and nudge. Any thread but the worker's.
 
         Returns
         -------
@@ -176,6 +176,11 @@ class Worker:
         with self._progress:
             self._progress.wait_for(lambda: until() or not self.is_running, timeout_s)
             return until()
+
+    def nudge(self) -> None:
+        """Have those who wait look again: something has changed that is not the worker's doing. Any thread."""
+        with self._progress:
+            self._progress.notify_all()
 
     def _ask(self, action: Callable[[], _Answer]) -> _Answer:
         """Have the worker's thread do something and hand its outcome, or its error, to this one."""
@@ -311,8 +316,7 @@ class Worker:
         rows.clear()
         outcome.error = None
         del client
-        with self._progress:
-            self._progress.notify_all()
+        self.nudge()
 
 
 class _Leave(Exception):

@@ -65,7 +65,10 @@ class WorkerLike(Protocol):
         """Say that a client may have a due window. Never blocks."""
 
     def wait(self, until: Callable[[], bool], timeout_s: float | None = None) -> bool:
-        """Block until a condition holds that only the worker can bring about; False on time-out."""
+        """Block until a condition holds that the worker, or whoever nudges, can bring about; False on time-out."""
+
+    def nudge(self) -> None:
+        """Have those who wait look again: something has changed that is not the worker's doing."""
 
 
 def by_urgency(clients: Sequence[WorkerClient], turn: int) -> list[WorkerClient]:
