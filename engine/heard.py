@@ -85,7 +85,7 @@ class _Finite:
     def __call__(self, block: npt.NDArray[Any]) -> F32:
         check_audio(block)
         with np.errstate(over="ignore"):
-            heard = np.ascontiguousarray(block, np.float32)
+            heard = np.asarray(block, np.float32)
         channels, n = heard.shape
         if self._flags.shape[0] != channels or self._flags.shape[1] < n:
             self._flags = np.zeros((channels, n), np.bool_)

@@ -24,6 +24,8 @@ F32 = npt.NDArray[np.float32]
 
 # A WAV counts its bytes in 32 bits, header and chunks included.
 _MAX_WAV_BYTES = (1 << 32) - 4096
+# What is written at once: soundfile makes a copy of it.
+_PIECE_FRAMES = 1 << 13
 
 
 def needs_rf64(frames_hint: int | None, channels: int, sample_bytes: int) -> bool:
@@ -93,12 +95,12 @@ class AudioWriter:
         self.path = Path(path)
         self.frames_written = 0
         self.channels = channels
-        self._frames: F32 = np.zeros((0, channels), np.float32)
         self._sample_rate = sample_rate
         self._is_flac = self.path.suffix.lower() == ".flac"
         self._subtype, sample_bytes = checked_format(self.path, sample_rate, channels, subtype)
         if in_place and self._is_flac:
             raise ConfigurationError(f"{self._name} would be written in place: only .wav can be, choose that")
+        self._frames: F32 = np.zeros((_PIECE_FRAMES, channels), np.float32)
         self._frame_bytes = channels * sample_bytes
         self._needed_bytes = None if frames_hint is None else frames_hint * channels * sample_bytes
         is_rf64 = not self._is_flac and needs_rf64(frames_hint, channels, sample_bytes)
@@ -157,7 +159,8 @@ class AudioWriter:
         if not block.shape[1]:
             return
         try:
-            self._file.write(self._interleaved(block))
+            for start in range(0, block.shape[1], _PIECE_FRAMES):
+                self._file.write(self._interleaved(block[:, start : start + _PIECE_FRAMES]))
         except (soundfile.SoundFileError, AssertionError) as error:
             raise self._aborted(error) from error
         if self._part.error is not None:
@@ -165,11 +168,9 @@ class AudioWriter:
         self.frames_written += block.shape[1]
 
     def _interleaved(self, block: F32) -> F32:
-        frames = block.shape[1]
-        if len(self._frames) < frames:
-            self._frames = np.zeros((frames, self.channels), np.float32)
-        np.copyto(self._frames[:frames], block.T)
-        return self._frames[:frames]
+        frames = self._frames[: block.shape[1]]
+        np.copyto(frames, block.T)
+        return frames
 
     def update_header(self) -> None:
         """Let a file written ``in_place`` say how long it is, so that what is there can be read, whatever comes.
