@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from engine.batching import BatchCosts, sizes_to_time
 from engine.errors import ModelError, OutOfMemory, forget_frames
 from engine.separator import F32, Runner, Separator, StateArrays
-from engine.worker_client import WorkerClient
+from engine.worker_client import RunnerKey, WorkerClient, runner_key
 
-__all__ = ["RunOutcome", "RunnerKey", "RunnerPool", "runner_key"]
+__all__ = ["RunOutcome", "RunnerPool"]
 
 _LOGGER = logging.getLogger("stemstream.worker")
 _WARM_UP_RUNS = 3
 _TIMED_RUNS = 10
 _TIMED_SECONDS = 0.5
-
-RunnerKey = tuple[int, int]
-"""Identity of a model, and frames of its windows."""
+_BATCH_TIMED_RUNS = 3
 
 
 @dataclass
@@ -30,6 +30,7 @@ class _Entry:
     """Held, so that no other model can get its identity."""
     runner: Runner
     timings: tuple[float, ...] = ()
+    costs: BatchCosts | None = None
 
 
 @dataclass
@@ -67,6 +68,8 @@ class RunnerPool:
     def __init__(self, batch_size: int) -> None:
         self._batch_size = batch_size
         self._entries: dict[RunnerKey, _Entry] = {}
+        self.runs_by_rows: Counter[int] = Counter()
+        """Runs so far by the windows in each, without those of warm-ups."""
 
     def __getitem__(self, key: RunnerKey) -> Runner:
         return self._entries[key].runner
@@ -81,13 +84,29 @@ class RunnerPool:
             return ()
         while not self._entries[key].timings:
             try:
-                self._entries[key].timings = _warm_up(self._entries[key].runner)
+                self._warm_up(self._entries[key])
             except (OutOfMemory, MemoryError) as error:
                 if self._entries[key].runner.batch_size == 1:
                     raise
                 forget_frames(error)
                 self._halve(key)
         return self._entries[key].timings
+
+    def _warm_up(self, entry: _Entry) -> None:
+        """Run at the exact shapes until the first-run costs are paid, then time runs."""
+        runner = entry.runner
+        _silence(runner)
+        for _ in range(_WARM_UP_RUNS):
+            runner.run(runner.batch_size)
+        timings = _time_runs(runner, _TIMED_RUNS, _TIMED_SECONDS)
+        costs = [(1, max(timings))]
+        for rows in sizes_to_time(runner.batch_size)[1:]:
+            costs.append((rows, max(_time_runs(runner, _BATCH_TIMED_RUNS, _TIMED_SECONDS, rows=rows))))
+        entry.costs, entry.timings = BatchCosts(tuple(costs)), timings
+
+    def costs(self, key: RunnerKey) -> BatchCosts | None:
+        """Give what runs cost, where that was measured in a warm-up."""
+        return self._entries[key].costs
 
     def keep_those_of(self, clients: Iterable[WorkerClient]) -> None:
         """Free what none of these clients needs."""
@@ -107,6 +126,7 @@ class RunnerPool:
             Those of all rows in order. It must be let go of before the next.
         """
         runner = self._entries[key].runner
+        self.runs_by_rows[rows] += 1
         outcome = _attempt(runner, rows)
         if not _is_too_large(outcome):
             yield outcome
@@ -144,11 +164,6 @@ class RunnerPool:
             runner.batch_size,
             "window" if runner.batch_size == 1 else "windows",
         )
-
-
-def runner_key(client: WorkerClient) -> RunnerKey:
-    """Give what clients that can share a run have in common."""
-    return id(client.separator), client.window_frames
 
 
 def _allocated(separator: Separator, window_frames: int, batch_size: int) -> Runner:
@@ -196,21 +211,16 @@ def _fill(runner: Runner, windows: F32, states: StateArrays) -> None:
         np.copyto(rows[: len(given)], given)
 
 
-def _warm_up(runner: Runner) -> tuple[float, ...]:
-    """Run at the exact shapes until the first-run costs are paid, then time single windows."""
+def _silence(runner: Runner) -> None:
     for array in (runner.windows, runner.stems):
         array[...] = 0.0
-    for _ in range(_WARM_UP_RUNS):
-        runner.run(runner.batch_size)
-    return _time_runs(runner, _TIMED_RUNS, _TIMED_SECONDS)
 
 
-def _time_runs(runner: Runner, runs: int, seconds: float) -> tuple[float, ...]:
-    for array in (runner.windows, runner.stems):
-        array[...] = 0.0
+def _time_runs(runner: Runner, runs: int, seconds: float, *, rows: int = 1) -> tuple[float, ...]:
+    _silence(runner)
     timings: list[float] = []
     while len(timings) < runs and sum(timings) < seconds:
         begin = time.perf_counter()
-        runner.run(1)
+        runner.run(rows)
         timings.append(time.perf_counter() - begin)
     return tuple(timings)

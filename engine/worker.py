@@ -14,8 +14,8 @@ from typing import TypeVar
 from engine.denormals import DenormalsAsZero
 from engine.errors import ConfigurationError, LifecycleError
 from engine.priority import PriorityReport, raise_priority
-from engine.runner_pool import RunnerKey, RunnerPool, RunOutcome, runner_key
-from engine.worker_client import WAITING, WorkerClient, by_urgency
+from engine.runner_pool import RunnerPool, RunOutcome
+from engine.worker_client import WAITING, RunnerKey, WorkerClient, by_urgency, pause_for_others, runner_key
 
 __all__ = ["Worker"]
 
@@ -32,7 +32,8 @@ class Worker:
     """Runs the models of any number of streams on one thread, which starts with the first and ends with the last.
 
     Windows leave in the order of their deadlines. A batch takes what is due: one window of each stream with the same
-    separator, and several of a stream that waits for them, up to ``batch_size``. Nothing is delayed to fill a batch.
+    separator, and several of a stream that waits for them, up to ``batch_size``. It waits for the window of another
+    live stream only where that saves time and all are in time nevertheless, see `engine.batching.pause_s`.
 
     Parameters
     ----------
@@ -70,6 +71,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._is_serving = False
         self._has_due = False
+        self._pause_s = 0.0
         self._last_fault = ""
         self._turn = 0
 
@@ -82,6 +84,11 @@ class Worker:
     def is_running(self) -> bool:
         """Whether the thread is alive and at work."""
         return self._thread is not None and self._is_serving
+
+    @property
+    def runs_by_rows(self) -> dict[int, int]:
+        """Runs so far by the windows in each, without those of warm-ups."""
+        return dict(self._pool.runs_by_rows)
 
     @property
     def priority(self) -> PriorityReport | None:
@@ -246,6 +253,9 @@ class Worker:
                 return
             if batch:
                 self._run(*batch)
+            elif self._pause_s > 0:
+                with contextlib.suppress(queue.Empty):
+                    self._tokens.get(timeout=self._pause_s)
             elif not self._has_due:
                 # Where a window was due and could not be loaded, as when a stream was reset meanwhile, look again.
                 self._tokens.get()
@@ -266,8 +276,13 @@ class Worker:
     def _gather(self) -> tuple[RunnerKey, list[WorkerClient]] | None:
         """Load the most urgent window, and with it all others that the same model can run now."""
         self._turn += 1
+        self._pause_s = 0.0
         order = by_urgency(self._clients, self._turn)
         self._has_due = bool(order)
+        if order and self.batch_size > 1:
+            self._pause_s = pause_for_others(order, self._clients, self._pool.costs(runner_key(order[0])))
+            if self._pause_s:
+                return None
         for key in dict.fromkeys(runner_key(client) for client in order):
             if rows := self._load(key, order):
                 return key, rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,8 @@ class Pipeline:
     worker : Worker
     mixture_consistent : bool
         The residual is the delayed input less the other stems.
+    clock : callable
+        Gives seconds that never run backwards.
 
     Attributes
     ----------
@@ -48,6 +51,7 @@ class Pipeline:
         worker: WorkerLike,
         *,
         mixture_consistent: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         spec, latency, block = separator.spec, point.latency, host.max_block_frames
         self._worker = worker
@@ -72,6 +76,7 @@ class Pipeline:
             max_block_frames=block,
             realtime=host.realtime,
             carried=self._assembler.carried,
+            clock=clock,
         )
         self._mixture = np.zeros((host.channels, block), np.float32)
         self._levels = np.zeros(block, np.float32)
