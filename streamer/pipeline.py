@@ -153,7 +153,7 @@ class Pipeline:
         levels, mixture = self._levels[:frames], self._mixture[:, :frames]
         timeline.block(frames, levels, self._rungs)
         feed.ring.copy(feed.origin + cursor, mixture, origin=feed.origin)
-        self._assembler.render(cursor, levels, mixture, out)
+        self._assembler.render(cursor, levels, mixture, out, is_whole=self._rungs.separated == frames)
         feed.cursor = timeline.cursor
 
     def _take_results(self) -> None:
