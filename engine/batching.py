@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 __all__ = ["BatchCosts", "pause_s", "sizes_to_time"]
 
 _LEAST_SAVING = 0.2
 """Share of the runs of their own that further windows must save; less is lost again in waiting and in noise."""
+_KEPT = 0.99
+"""Of what runs are stretched by, after each."""
 _MARGIN_SHARE = 0.25
 _MARGIN_S = 0.002
 """A run takes now and then longer than it ever did in the warm-up, and a thread wakes up late."""
@@ -23,9 +25,12 @@ class BatchCosts:
     ----------
     measured : tuple of (int, float)
         Windows, rising from 1, and seconds.
+    stretch : float
+        How many times as long runs take now, as beside other load.
     """
 
     measured: tuple[tuple[int, float], ...]
+    stretch: float = 1.0
 
     @property
     def most_rows(self) -> int:
@@ -36,8 +41,16 @@ class BatchCosts:
         """Give the seconds of a run of 1 to ``most_rows`` windows, along straight lines between what was measured."""
         for (few, shorter), (many, longer) in pairwise(self.measured):
             if few <= rows <= many:
-                return shorter + (longer - shorter) * (rows - few) / (many - few)
-        return self.measured[0][1]
+                return self.stretch * (shorter + (longer - shorter) * (rows - few) / (many - few))
+        return self.stretch * self.measured[0][1]
+
+    def after(self, rows: int, seconds: float) -> BatchCosts:
+        """Give what runs are likely to cost after one of so many windows that took so long.
+
+        A run that takes longer counts at once, and is forgotten slowly.
+        """
+        usual = self.of(rows) / self.stretch
+        return replace(self, stretch=max(1.0, seconds / usual, _KEPT * self.stretch))
 
 
 def sizes_to_time(batch_size: int) -> tuple[int, ...]:

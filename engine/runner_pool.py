@@ -125,9 +125,13 @@ class RunnerPool:
         RunOutcome
             Those of all rows in order. It must be let go of before the next.
         """
-        runner = self._entries[key].runner
+        entry = self._entries[key]
+        runner = entry.runner
         self.runs_by_rows[rows] += 1
         outcome = _attempt(runner, rows)
+        if entry.costs is not None and runner.batch_size > 1:
+            entry.costs = entry.costs.after(rows, outcome.elapsed_s)
+        del entry
         if not _is_too_large(outcome):
             yield outcome
             return

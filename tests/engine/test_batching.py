@@ -32,6 +32,19 @@ def test_costs_lie_on_straight_lines_between_what_was_measured() -> None:
     assert BatchCosts(((1, 0.5),)).of(1) == 0.5
 
 
+def test_a_run_that_takes_longer_counts_at_once_and_is_forgotten_slowly() -> None:
+    loaded = DEVICE.after(2, 3 * DEVICE.of(2))
+    assert [loaded.of(rows) for rows in (1, 2, 4)] == pytest.approx([3 * DEVICE.of(rows) for rows in (1, 2, 4)])
+    calmer = loaded.after(2, DEVICE.of(2))
+    assert DEVICE.of(2) < calmer.of(2) < loaded.of(2)
+    for _ in range(1000):
+        calmer = calmer.after(2, 0.5 * DEVICE.of(2))
+    assert calmer == DEVICE
+    # What is in time in quiet is not beside that load.
+    assert pause_s([0.050], [0.020], DEVICE) == 0.020
+    assert pause_s([0.050], [0.020], loaded) == 0
+
+
 @pytest.mark.parametrize(("batch_size", "sizes"), [(1, (1,)), (2, (1, 2)), (3, (1, 2, 3)), (8, (1, 2, 4, 8))])
 def test_powers_of_two_and_the_largest_are_measured(batch_size: int, sizes: tuple[int, ...]) -> None:
     assert sizes_to_time(batch_size) == sizes
