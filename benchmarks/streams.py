@@ -1,6 +1,6 @@
 """Live streams side by side: sharing one worker, each with a worker of its own, or one alone with more threads.
 
-Each row is a process of its own in which one loop, paced by the clock, gives a block of 512 frames at 44.1 kHz to every
+Each row is a process of its own in which one loop, paced by the clock, gives a block of 256 frames at 44.1 kHz to every
 stream. The streams begin apart, so that their windows fall due one after the other, as those of strangers would. A
 shared worker takes batches of as many windows as there are streams: what is due at that moment runs together, and a
 window waits for others only where the warm-up has shown that this saves time. Stems are thrown away.
@@ -35,7 +35,7 @@ from engine.worker import Worker
 from streamer.processor import StemProcessor
 
 _RATE = 44_100
-_BLOCK_FRAMES = 512
+_BLOCK_FRAMES = 256
 _MODELS = {"spatial": 0.05, "small MDX23C": None}
 """Latency of each, in seconds; None for what ``--latency-s`` says."""
 _LINE = (

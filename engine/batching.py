@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -31,6 +31,17 @@ class BatchCosts:
 
     measured: tuple[tuple[int, float], ...]
     stretch: float = 1.0
+
+    @classmethod
+    def of_runs(cls, seconds: Mapping[int, Sequence[float]]) -> BatchCosts:
+        """Make them of the seconds of some runs of each size.
+
+        What sizes cost beside one another is told by their shortest runs, which other load disturbs least, and by how
+        much runs may be longer, by the longest.
+        """
+        shortest = {rows: min(times) for rows, times in sorted(seconds.items())}
+        stretch = max(max(times) / shortest[rows] for rows, times in seconds.items())
+        return cls(tuple(shortest.items()), stretch)
 
     @property
     def most_rows(self) -> int:

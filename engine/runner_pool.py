@@ -99,10 +99,10 @@ class RunnerPool:
         for _ in range(_WARM_UP_RUNS):
             runner.run(runner.batch_size)
         timings = _time_runs(runner, _TIMED_RUNS, _TIMED_SECONDS)
-        costs = [(1, max(timings))]
+        by_rows = {1: timings}
         for rows in sizes_to_time(runner.batch_size)[1:]:
-            costs.append((rows, max(_time_runs(runner, _BATCH_TIMED_RUNS, _TIMED_SECONDS, rows=rows))))
-        entry.costs, entry.timings = BatchCosts(tuple(costs)), timings
+            by_rows[rows] = _time_runs(runner, _BATCH_TIMED_RUNS, _TIMED_SECONDS, rows=rows)
+        entry.costs, entry.timings = BatchCosts.of_runs(by_rows), timings
 
     def costs(self, key: RunnerKey) -> BatchCosts | None:
         """Give what runs cost, where that was measured in a warm-up."""

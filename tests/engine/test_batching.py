@@ -32,6 +32,14 @@ def test_costs_lie_on_straight_lines_between_what_was_measured() -> None:
     assert BatchCosts(((1, 0.5),)).of(1) == 0.5
 
 
+def test_the_shortest_runs_tell_what_sizes_cost_and_the_longest_how_much_longer_they_may_be() -> None:
+    # Beside other load single windows took up to three times as long, and rows run one by one look no better for it.
+    costs = BatchCosts.of_runs({1: (0.031, 0.010, 0.012), 2: (0.020, 0.025), 4: (0.041,)})
+    assert costs.measured == ((1, 0.010), (2, 0.020), (4, 0.041))
+    assert costs.stretch == pytest.approx(3.1)
+    assert pause_s([10.0], [0.001, 0.002], costs) == 0
+
+
 def test_a_run_that_takes_longer_counts_at_once_and_is_forgotten_slowly() -> None:
     loaded = DEVICE.after(2, 3 * DEVICE.of(2))
     assert [loaded.of(rows) for rows in (1, 2, 4)] == pytest.approx([3 * DEVICE.of(rows) for rows in (1, 2, 4)])
@@ -125,7 +133,7 @@ def test_a_window_of_another_model_or_one_that_is_waited_for_is_not_held_up() ->
 
 
 def test_a_worker_waits_for_the_other_stream_and_runs_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.runner_pool.BatchCosts", lambda _: DEVICE)
+    monkeypatch.setattr(BatchCosts, "of_runs", lambda _: DEVICE)
     model, worker = Recording(WholeWindow()), Worker(batch_size=4)
     first, second = live(model), live(model)
     waits = threading.Event()
@@ -153,7 +161,7 @@ def test_a_worker_waits_for_the_other_stream_and_runs_both(monkeypatch: pytest.M
 
 
 def test_a_worker_waits_no_longer_than_the_others_need(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.runner_pool.BatchCosts", lambda _: DEVICE)
+    monkeypatch.setattr(BatchCosts, "of_runs", lambda _: DEVICE)
     model, worker = Recording(WholeWindow()), Worker(batch_size=4)
     first, second = live(model), live(model)
     told = iter([0.001])
