@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from engine.backends.onnx import OnnxSeparator, SpectrumRunner
+from engine.backends.onnx import OnnxSeparator
+from engine.backends.onnx_runners import SpectrumRunner
 from engine.errors import ConfigurationError, ModelError
 from tests.engine.onnx_models import Dim, audio, model, save
 
