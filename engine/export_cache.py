@@ -60,12 +60,11 @@ def exported(
     target = exports_folder() / f"{path.stem}-{_digits(path, settings, precision, part)}.onnx"
     if target.is_file():
         return target
-    checkpoint = read_exportable(path, settings)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with locked(target.with_name(f".{target.name}.lock"), waiting):
             if not target.is_file():
-                write_onnx(checkpoint, target, part=part, precision=precision)
+                write_onnx(read_exportable(path, settings), target, part=part, precision=precision)
     except OSError as error:
         raise OutputError(
             f"{str(target)!r} cannot be written ({error.strerror}): correct the permissions of its folder, or name "

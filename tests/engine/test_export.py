@@ -269,7 +269,9 @@ class TestRefusals:
 
     def test_too_many_weights_for_one_file_are_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("engine.models.mdx23c_onnx._MOST_BYTES", 1000)
-        assert "more than 1000 bytes of weights" in self.refused(save_tiny(tmp_path), tmp_path / "a.onnx")
+        assert "an ONNX file holds 1000 bytes: it is too large" in self.refused(
+            save_tiny(tmp_path), tmp_path / "a.onnx"
+        )
         assert not (tmp_path / "a.onnx").exists()
         assert not list(tmp_path.glob("*.part"))
 

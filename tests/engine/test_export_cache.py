@@ -92,7 +92,7 @@ def test_two_that_want_the_same_make_it_once(checkpoint: Path, monkeypatch: pyte
 
 def test_a_failure_leaves_nothing(checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.models.mdx23c_onnx._MOST_BYTES", 1000)
-    with pytest.raises(ExportError, match="more than 1000 bytes"):
+    with pytest.raises(ExportError, match="an ONNX file holds 1000 bytes: it is too large"):
         exported(checkpoint)
     assert list(cache.iterdir()) == []
 

@@ -109,6 +109,15 @@ def test_a_steady_run_allocates_nothing_large(tmp_path: Path) -> None:
     assert most < 100_000 < runner.windows.nbytes
 
 
+@pytest.mark.filterwarnings("error")
+def test_values_that_are_not_finite_are_handed_on_in_silence(duo: OnnxSeparator) -> None:
+    windows = noise(2, 2, 64)
+    windows[1] = np.inf
+    stems, _ = duo.process(windows, ())
+    assert np.isfinite(stems[0]).all()
+    assert not np.isfinite(stems[1]).any()
+
+
 def test_a_released_model_says_so(duo: OnnxSeparator) -> None:
     duo.release()
     with pytest.raises(ModelError, match="has been released"):
