@@ -71,7 +71,8 @@ def main() -> None:
     print(
         "| batch | PyTorch ms a window | core | waveform | PyTorch / core | PyTorch / waveform |\n|---:|" + 5 * "---:|"
     )
-    _networks(architecture, arguments.rounds, arguments.threads)
+    sizes = (1,) if arguments.small else (1, 2, 4)
+    _networks(architecture, sizes, arguments.rounds, arguments.threads)
 
 
 def _transforms(n_fft: int, hop: int, bins: int, frames: int, rounds: int, threads: int) -> None:
@@ -168,7 +169,7 @@ def _norm_session(kind: str, channels: int, threads: int) -> Any:
     return _session(b, y, ["batch", channels, "rows", 1024], threads, opset)
 
 
-def _networks(architecture: Any, rounds: int, threads: int) -> None:
+def _networks(architecture: Any, sizes: tuple[int, ...], rounds: int, threads: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, config = save_random(architecture, Path(folder))
         models: dict[str, Any] = {"PyTorch": TorchSeparator(checkpoint, config=config, threads=threads)}
@@ -177,7 +178,7 @@ def _networks(architecture: Any, rounds: int, threads: int) -> None:
             export_onnx(checkpoint, path, config=config, part=part)
             models[part] = OnnxSeparator(path, threads=threads)
         spec = models["core"].spec
-        for size in (1, 2, 4):
+        for size in sizes:
             runners = {way: model.runner(size, spec.window_frames) for way, model in models.items()}
             for runner in runners.values():
                 runner.windows[...] = 0.2 * np.random.default_rng(0).standard_normal(runner.windows.shape)

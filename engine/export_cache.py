@@ -78,7 +78,7 @@ def _digits(path: Path, config: str | os.PathLike[str] | None, precision: str, p
 
     check_model_file(path, f"checkpoint {str(path)!r}", kind="checkpoint", remedy="download it again")
     settings, _, _ = find_config(path, config)
-    facts = [sha256_of(path), path.stem, settings.model_dump_json(), part, precision, _version()]
+    facts = [sha256_of(path), settings.model_dump_json(), part, precision, _version()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:_DIGITS]
 
 
