@@ -13,6 +13,7 @@ __all__ = [
     "LatencyError",
     "LifecycleError",
     "ModelError",
+    "OutOfMemory",
     "OutputError",
     "PlanError",
     "StemstreamError",
@@ -77,6 +78,10 @@ class ModelError(StemstreamError):
     """A model cannot be found, read, trusted or run."""
 
     exit_code = 4
+
+
+class OutOfMemory(ModelError):
+    """A model cannot be run for want of memory; fewer windows at once may fit."""
 
 
 class ExportError(ModelError):

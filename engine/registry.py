@@ -12,16 +12,22 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from engine.errors import ConfigurationError, ModelError
+from engine.compute import Compute
+from engine.errors import ConfigurationError, ModelError, UnavailableError
 from engine.separator import Separator
 from engine.spec import ModelSpec
 
 __all__ = [
+    "CHECKPOINT",
     "CHECKPOINT_SUFFIXES",
     "ENTRY_POINT_GROUP",
+    "ONNX",
+    "REGISTERED",
     "ModelEntry",
+    "ModelPlace",
     "available_models",
     "checked_public_model",
+    "find_model",
     "load_separator",
     "require_torch",
 ]
@@ -30,6 +36,35 @@ ENTRY_POINT_GROUP = "stemstream.models"
 _ONNX_SUFFIX = ".onnx"
 CHECKPOINT_SUFFIXES = (".ckpt", ".pth", ".pt", ".th", ".safetensors")
 _SUFFIXES = ", ".join((_ONNX_SUFFIX, *CHECKPOINT_SUFFIXES))
+
+
+REGISTERED, ONNX, CHECKPOINT = "registered", "onnx", "checkpoint"
+"""Kinds of models."""
+
+
+@dataclass(frozen=True)
+class ModelPlace:
+    """What a name or path stands for.
+
+    Attributes
+    ----------
+    kind : str
+        `REGISTERED`, `ONNX` or `CHECKPOINT`.
+    name : str
+        As it was given.
+    path : Path or None
+        Of the file; a registered model has none.
+    config : path-like or None
+        What was given with it, or is known of a public model.
+    points : tuple of EntryPoint
+        That register the name.
+    """
+
+    kind: str
+    name: str
+    path: Path | None
+    config: str | os.PathLike[str] | None
+    points: tuple[EntryPoint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +97,7 @@ def load_separator(
     *,
     config: str | os.PathLike[str] | None = None,
     threads: int | None = None,
+    compute: Compute | None = None,
 ) -> Separator:
     """Load a model.
 
@@ -79,6 +115,9 @@ def load_separator(
     threads : int, optional
         Threads for one run of the model. None leaves the choice to the model. A registered model that takes no
         ``threads`` chooses for itself.
+    compute : Compute, optional
+        What it runs on. Default: the processor, in float32, with what its file is made for. See
+        `engine.compute_choice.load_fastest` for a measured choice.
 
     Returns
     -------
@@ -91,6 +130,8 @@ def load_separator(
         should be, or the model cannot be loaded.
     ConfigurationError
         If ``threads`` is not a positive integer, or a config is given for a model that takes none.
+    UnavailableError
+        If this model or machine lacks the device, the back-end or the precision.
 
     Notes
     -----
@@ -102,19 +143,48 @@ def load_separator(
     >>> separator = load_separator("spatial")  # doctest: +SKIP
     >>> separator.spec.stems  # doctest: +SKIP
     """
+    place = find_model(name_or_path, config)
+    if place.kind == REGISTERED:
+        _refuse_config(place.name, place.config)
+        _check_compute(place, compute, ("onnx",))
+        return _load_registered(place.points, threads)
+    assert place.path is not None  # noqa: S101 - only registered models have none
+    if place.kind == ONNX:
+        from engine.backends.onnx import OnnxSeparator
+
+        _refuse_config(str(place.path), place.config)
+        _check_compute(place, compute, ("onnx",), has_devices=True)
+        return OnnxSeparator(place.path, threads=threads, device=compute.device if compute else "cpu")
+    return _load_checkpoint(place.path, place.config, threads, compute or Compute())
+
+
+def find_model(name_or_path: str | os.PathLike[str], config: str | os.PathLike[str] | None = None) -> ModelPlace:
+    """Find out what a name or path stands for, as `load_separator` does, and load nothing.
+
+    Raises
+    ------
+    ModelError
+        If it stands for nothing, or for a public model that is not on this machine or not the file that it should be.
+    """
     text = os.fspath(name_or_path)
     if isinstance(name_or_path, str):
-        points = [point for point in _points() if point.name == text]
+        points = tuple(point for point in _points() if point.name == text)
         if points:
-            _refuse_config(text, config)
-            return _load_registered(points, threads)
+            return ModelPlace(REGISTERED, text, None, config, points)
         public = checked_public_model(text)
         if public is not None:
             path, known = public
-            return _load_checkpoint(path, known if config is None else config, threads)
+            return ModelPlace(CHECKPOINT, text, path, known if config is None else config)
         if not _is_path(text):
             raise ModelError(f"model {text!r} is not known: {_known(text)}, or a path that ends in {_SUFFIXES}")
-    return _load_file(Path(text), config, threads)
+    path = Path(text)
+    suffix = path.suffix.lower()
+    if suffix == _ONNX_SUFFIX or suffix in CHECKPOINT_SUFFIXES:
+        return ModelPlace(ONNX if suffix == _ONNX_SUFFIX else CHECKPOINT, text, path, config)
+    state = "is a folder" if path.is_dir() else "is not a model file" if path.exists() else "does not exist"
+    raise ModelError(
+        f"model {str(path)!r} {state}: use a path that ends in {_SUFFIXES}, or a name; {_known(path.name)}"
+    )
 
 
 def checked_public_model(name: str) -> tuple[Path, Path | None] | None:
@@ -148,26 +218,38 @@ def _public_names() -> tuple[str, ...]:
     return tuple(model.name for model in PUBLIC_MODELS)
 
 
-def _load_file(path: Path, config: str | os.PathLike[str] | None, threads: int | None) -> Separator:
-    suffix = path.suffix.lower()
-    if suffix == _ONNX_SUFFIX:
+def _load_checkpoint(
+    path: Path, config: str | os.PathLike[str] | None, threads: int | None, compute: Compute
+) -> Separator:
+    require_torch(path)
+    if compute.backend == "onnx":
         from engine.backends.onnx import OnnxSeparator
+        from engine.export_cache import exported
 
-        _refuse_config(str(path), config)
-        return OnnxSeparator(path, threads=threads)
-    if suffix in CHECKPOINT_SUFFIXES:
-        return _load_checkpoint(path, config, threads)
-    state = "is a folder" if path.is_dir() else "is not a model file" if path.exists() else "does not exist"
-    raise ModelError(
-        f"model {str(path)!r} {state}: use a path that ends in {_SUFFIXES}, or a name; {_known(path.name)}"
+        return OnnxSeparator(exported(path, config, compute.precision), threads=threads, device=compute.device)
+    from engine.backends.torch_separator import TorchSeparator
+
+    way = None if compute.backend == "torch" else compute.backend
+    return TorchSeparator(
+        path, config=config, threads=threads, device=compute.device, precision=compute.precision, way=way
     )
 
 
-def _load_checkpoint(path: Path, config: str | os.PathLike[str] | None, threads: int | None) -> Separator:
-    require_torch(path)
-    from engine.backends.torch_separator import TorchSeparator
-
-    return TorchSeparator(path, config=config, threads=threads)
+def _check_compute(
+    place: ModelPlace, compute: Compute | None, backends: tuple[str, ...], *, has_devices: bool = False
+) -> None:
+    """Refuse what a model that is ready to run cannot be changed to."""
+    if compute is None:
+        return
+    for word, there, what in (
+        (compute.backend, backends, "backend"),
+        (compute.precision, ("fp32",), "precision"),
+        *(() if has_devices else ((compute.device, ("cpu",), "device"),)),
+    ):
+        if word not in there:
+            raise UnavailableError(
+                f"model {place.name!r} runs with {what} {' or '.join(there)}, not {word}: leave {what} out"
+            )
 
 
 def require_torch(path: Path) -> None:
@@ -198,7 +280,7 @@ def _refuse_config(model: str, config: str | os.PathLike[str] | None) -> None:
         )
 
 
-def _load_registered(points: list[EntryPoint], threads: int | None) -> Separator:
+def _load_registered(points: tuple[EntryPoint, ...], threads: int | None) -> Separator:
     point = points[0]
     if len(points) > 1:
         packages = " and ".join(sorted(_package(_entry(each)) for each in points))

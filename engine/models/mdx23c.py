@@ -28,13 +28,15 @@ class SpectrumTransform:
     n_fft, hop_frames : int
     bins : int
         Bins kept, from 0 up; the others count as zero on the way back.
+    device : torch.device, optional
+        Where the audio is; the processor if left out.
     """
 
-    def __init__(self, n_fft: int, hop_frames: int, bins: int) -> None:
+    def __init__(self, n_fft: int, hop_frames: int, bins: int, *, device: torch.device | None = None) -> None:
         self._n_fft = n_fft
         self._hop = hop_frames
         self._bins = bins
-        self._window = torch.hann_window(n_fft, periodic=True)
+        self._window = torch.hann_window(n_fft, periodic=True, device=device)
 
     def forward(self, audio: Tensor) -> Tensor:
         """Transform.
@@ -87,6 +89,7 @@ class Mdx23c(nn.Module):
         a = architecture
         self._bands = a.bands
         self._outputs = a.outputs
+        self._dtype: torch.dtype | None = None
         self.first_conv = nn.Conv2d(a.spectrum_channels, a.width, 1, bias=False)
         self.encoder_blocks = nn.ModuleList(_Encoder(a, n) for n in range(a.scales))
         channels, frequencies = a.level(a.scales)
@@ -114,6 +117,7 @@ class Mdx23c(nn.Module):
         mixture = spectrum.reshape(batch, parts * self._bands, bins // self._bands, columns)
         first = self.first_conv(mixture)
         x = first.transpose(-1, -2)
+        x = x if self._dtype is None else x.to(self._dtype)
         skipped = []
         for encoder in self.encoder_blocks:
             skip, x = encoder(x)
@@ -121,10 +125,22 @@ class Mdx23c(nn.Module):
         x = self.bottleneck_block(x)
         for decoder in self.decoder_blocks:
             x = decoder(x, skipped.pop())
-        x = x.transpose(-1, -2) * first
+        x = x.to(first.dtype).transpose(-1, -2) * first
         del first
         stems: Tensor = self.final_conv(torch.cat((mixture, x), dim=1))
         return stems.reshape(batch, self._outputs, parts, bins, columns)
+
+    def reduce_to(self, dtype: torch.dtype) -> Mdx23c:
+        """Let convolutions and layers between the first and the last ones work in ``dtype``; give this network.
+
+        Norms keep their float32, and so do the ends, whose sums of many bins the smaller types cannot hold.
+        """
+        self._dtype = dtype
+        inner = (self.encoder_blocks, self.bottleneck_block, self.decoder_blocks)
+        for part in (module for block in inner for module in block.modules()):
+            if isinstance(part, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                part.to(dtype)
+        return self
 
 
 class _Encoder(nn.Module):

@@ -1,45 +1,55 @@
-"""``--device`` and ``--precision``: what is asked for, and whether this machine has it."""
+"""``--device``, ``--backend`` and ``--precision``: a model on what is asked for, or on what is fastest here."""
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.errors import ConfigurationError, ModelError
+from engine.compute import AUTO, Compute, check_words
+from engine.errors import ConfigurationError
+from streamer.cli.terminal import print_note
 
-__all__ = ["check_compute"]
+if TYPE_CHECKING:
+    from engine.compute_choice import Choice
+    from engine.separator import Separator
 
-_HERE = ("auto", "cpu")
-_ELSEWHERE = re.compile(r"cuda(:\d+)?|mps")
-_PRECISIONS = ("auto", "fp32")
-_OTHER_PRECISIONS = ("fp16", "bf16")
+__all__ = ["check_words", "load_chosen", "parse_batch_size", "precision_mark"]
 
 
-def check_compute(device: str, precision: str) -> None:
-    """Refuse what models cannot be run on, or with, here.
+def load_chosen(
+    model: str, config: Path | None, *, device: str, backend: str, precision: str
+) -> tuple[Separator, Choice]:
+    """Load a model on what the options say; what is measured and chosen is told on standard error.
 
     Raises
     ------
     ConfigurationError
-        If the word is not known, or a precision is not for this device.
+        If a word is not known.
     ModelError
-        If the device is known and not here; it names what is missing.
+        If the model cannot be loaded, or this machine lacks what is asked for.
     """
-    if precision not in _PRECISIONS:
-        known = "is for graphics cards" if precision in _OTHER_PRECISIONS else "is unknown"
-        raise ConfigurationError(f"--precision {precision!r} {known}: available here are {' and '.join(_PRECISIONS)}")
-    if device in _HERE:
-        return
-    if not _ELSEWHERE.fullmatch(device):
-        raise ConfigurationError(f"--device {device!r} is unknown: available here are {' and '.join(_HERE)}")
-    raise ModelError(f"--device {device}: {_missing(device)}; available here are {' and '.join(_HERE)}")
+    check_words(device, backend, precision)
+    from engine.compute_choice import load_fastest
+
+    return load_fastest(model, config=config, device=device, backend=backend, precision=precision, tell=print_note)
 
 
-def _missing(device: str) -> str:
+def parse_batch_size(text: str) -> int | None:
+    """Give the number that ``--batch-size`` names; None for ``auto``.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is neither.
+    """
+    if text == AUTO:
+        return None
     try:
-        import torch
-    except (ImportError, OSError):
-        return "PyTorch cannot be imported, pip install 'stemstream[torch]'"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        built = "no CUDA device is found" if torch.version.cuda else "it is built without CUDA"
-        return f"PyTorch {torch.__version__} sees no CUDA, {built}"
-    return "models are run on the processor in this version"
+        return int(text)
+    except ValueError:
+        raise ConfigurationError(f"--batch-size {text!r} cannot be used: give a whole number from 1, or auto") from None
+
+
+def precision_mark(compute: Compute) -> str:
+    """Give what tells stems made in this precision from those in fp32; nothing for fp32 itself."""
+    return "" if compute.precision == "fp32" else f" in {compute.precision}"

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.errors import ConfigurationError, DeviceError, LatencyError
-from streamer.cli.options import Config, Debug, Json, Model, asked_latency, latency_s, named_latency_error
+from streamer.cli.options import (
+    BlockFrames,
+    Config,
+    Debug,
+    DeviceLatency,
+    Json,
+    Model,
+    RingBlocks,
+    SampleRate,
+    asked_latency,
+    latency_s,
+    named_latency_error,
+)
 from streamer.cli.terminal import print_json, print_result, watched_progress
 
 if TYPE_CHECKING:
@@ -38,20 +50,10 @@ def latency(
         str | None,
         typer.Option("--output", "-o", metavar="DEVICE", help="An output by name or number; else the input's own."),
     ] = None,
-    sample_rate: Annotated[
-        int | None, typer.Option("--sample-rate", "-r", metavar="HZ", help="Else the input's default.")
-    ] = None,
-    block_frames: Annotated[
-        int, typer.Option("--block-frames", "-b", metavar="N", help="Frames that are moved at once.")
-    ] = 256,
-    ring_blocks: Annotated[
-        int | None,
-        typer.Option("--ring-blocks", metavar="N", help="Blocks between capture and return; else 16 ms, 2 at least."),
-    ] = None,
-    device_latency: Annotated[
-        str,
-        typer.Option("--device-latency", metavar="low|high|S", help="Asked of the driver; a number is in seconds."),
-    ] = "low",
+    sample_rate: SampleRate = None,
+    block_frames: BlockFrames = 256,
+    ring_blocks: RingBlocks = None,
+    device_latency: DeviceLatency = None,
     model: Model = "spatial",
     config: Config = None,
     latency_ms: Annotated[
@@ -95,7 +97,7 @@ def latency(
         block_frames,
         ring_blocks,
         latency_s(latency_ms),
-        asked_latency(device_latency),
+        asked_latency(device_latency or "low"),
         probes=probes,
         level_db=level_db,
     )

@@ -25,7 +25,16 @@ from streamer.cli.live_setup import (
 )
 from streamer.cli.live_status import report_lines
 from streamer.cli.machine import usable_cpus
-from streamer.cli.options import Config, Debug, Json, asked_latency
+from streamer.cli.options import (
+    BlockFrames,
+    Config,
+    Debug,
+    DeviceLatency,
+    Json,
+    RingBlocks,
+    SampleRate,
+    asked_latency,
+)
 from streamer.cli.terminal import print_json, print_note, print_result, print_warning
 
 if TYPE_CHECKING:
@@ -49,16 +58,9 @@ def live(
         typer.Option("--output", "-o", metavar="DEVICE", help="An output by name or number; else the default."),
     ] = None,
     list_devices: Annotated[bool, typer.Option("--list-devices", "-l", help="List the devices and leave.")] = False,
-    sample_rate: Annotated[
-        int | None, typer.Option("--sample-rate", "-r", metavar="HZ", help="Else the device's default.")
-    ] = None,
-    block_frames: Annotated[
-        int, typer.Option("--block-frames", "-b", metavar="N", help="Frames that are moved at once.")
-    ] = 256,
-    ring_blocks: Annotated[
-        int | None,
-        typer.Option("--ring-blocks", metavar="N", help="Blocks between capture and return; else 16 ms, 2 at least."),
-    ] = None,
+    sample_rate: SampleRate = None,
+    block_frames: BlockFrames = 256,
+    ring_blocks: RingBlocks = None,
     latency_ms: Annotated[
         str | None,
         typer.Option("--latency-ms", metavar="MS|low|balanced|quality", help="From end to end; else balanced."),
@@ -87,10 +89,7 @@ def live(
     duration: Annotated[
         float | None, typer.Option("--duration", metavar="S", help="Leave after so many seconds.")
     ] = None,
-    device_latency: Annotated[
-        str | None,
-        typer.Option("--device-latency", metavar="low|high|S", help="Asked of the driver; a number is in seconds."),
-    ] = None,
+    device_latency: DeviceLatency = None,
     allow_feedback: Annotated[
         bool, typer.Option("--allow-feedback", help="Also with an input that hears the output.")
     ] = False,

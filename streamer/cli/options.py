@@ -11,15 +11,20 @@ import typer
 from engine.errors import ConfigurationError, LatencyError
 
 __all__ = [
+    "Backend",
+    "BlockFrames",
     "Config",
     "Debug",
     "Device",
+    "DeviceLatency",
     "Json",
     "LatencyMs",
     "Model",
     "Pace",
     "PaceOption",
     "Precision",
+    "RingBlocks",
+    "SampleRate",
     "asked_latency",
     "latency_s",
     "named_latency_error",
@@ -59,12 +64,33 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE.yaml", help="What came with the checkpoint; public ones need none."),
 ]
+SampleRate = Annotated[
+    int | None, typer.Option("--sample-rate", "-r", metavar="HZ", help="Of the sound device; else its default.")
+]
+BlockFrames = Annotated[int, typer.Option("--block-frames", "-b", metavar="N", help="Frames that are moved at once.")]
+RingBlocks = Annotated[
+    int | None,
+    typer.Option("--ring-blocks", metavar="N", help="Blocks between capture and return; else 16 ms, 2 at least."),
+]
+DeviceLatency = Annotated[
+    str | None,
+    typer.Option("--device-latency", metavar="low|high|S", help="Asked of the driver; a number is in seconds."),
+]
 Device = Annotated[
     str,
-    typer.Option("--device", "-d", metavar="NAME", help="Where the model runs: cpu, or auto for the best there is."),
+    typer.Option("--device", "-d", metavar="NAME", help="Where the model runs: auto, cpu, cuda, cuda:N, mps, ..."),
+]
+Backend = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        metavar="NAME",
+        help="What runs it: auto; torch; eager, as the reference does; compiled, after minutes; onnx.",
+    ),
 ]
 Precision = Annotated[
-    str, typer.Option("--precision", metavar="KIND", help="What the model reckons with: fp32, or auto for what suits.")
+    str,
+    typer.Option("--precision", metavar="KIND", help="What it reckons with: auto, fp32, bf16, fp16."),
 ]
 PaceOption = Annotated[
     Pace,

@@ -15,9 +15,9 @@ from engine.errors import ConfigurationError
 from engine.excerpt import Excerpt, parse_time
 from engine.files.stem_path import DEFAULT_TEMPLATE, check_ending, stem_path
 from streamer.cli.batch_report import BatchReport
-from streamer.cli.compute import check_compute
+from streamer.cli.compute import check_words, load_chosen, parse_batch_size, precision_mark
 from streamer.cli.file_bars import watched_files
-from streamer.cli.options import Config, Debug, Device, Json, Model, Precision
+from streamer.cli.options import Backend, Config, Debug, Device, Json, Model, Precision
 from streamer.cli.terminal import print_json
 
 if TYPE_CHECKING:
@@ -58,14 +58,20 @@ def separate(
     model: Model = "spatial",
     config: Config = None,
     device: Device = "auto",
+    backend: Backend = "auto",
     precision: Precision = "auto",
     overlap: Annotated[
         int | None,
         typer.Option("--overlap", metavar="N", help="Windows that each frame is in; more is slower and smoother."),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", metavar="N", help="Windows in one run of the model; more needs more memory.")
-    ] = 1,
+        str,
+        typer.Option(
+            "--batch-size",
+            metavar="N|auto",
+            help="Windows in one run of the model; more needs more memory. auto: what `stemstream bench` found, or 1.",
+        ),
+    ] = "auto",
     jobs: Annotated[
         int,
         typer.Option("--jobs", "-j", metavar="N", help="Files under way at once: read and written beside the model."),
@@ -122,7 +128,7 @@ def separate(
     they were made of this file by this model with these settings, and fit it in rate, channels and length. Files that
     are no stems of the input are replaced with --overwrite alone.
     """
-    check_compute(device, precision)
+    check_words(device, backend, precision)
     subtype = _subtype(ext, float32=float32, int24=int24, int16=int16)
     if clip is not None and ext is Extension.WAV and subtype == "FLOAT":
         raise ConfigurationError(
@@ -141,15 +147,15 @@ def separate(
     from engine.model_identity import model_identity
     from engine.offline_model import OfflineModel
     from engine.plan import offline_plan
-    from engine.registry import load_separator
     from engine.worker import Worker
 
     check_jobs(jobs)
-    worker = Worker(batch_size)
+    asked_batch = parse_batch_size(batch_size)
     inputs, failed = find_audio(files, recursive=recursive, out=out)
-    separator = load_separator(model, config=config)
+    separator, choice = load_chosen(model, config, device=device, backend=backend, precision=precision)
     with contextlib.ExitStack() as stack:
         stack.callback(separator.release)
+        worker = Worker(choice.batch_size if asked_batch is None else asked_batch)
         plan = offline_plan(separator.spec, overlap=overlap)
         _check_stems(separator.spec.output_stems, stem, two_stems)
         chosen = OfflineModel(
@@ -167,7 +173,7 @@ def separate(
             "excerpt": excerpt,
             "plan": plan,
             "overwrite": overwrite,
-            "model_id": model_identity(separator, model, config),
+            "model_id": model_identity(separator, model, config) + precision_mark(choice.compute),
         }
         try:
             with (

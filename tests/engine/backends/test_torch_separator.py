@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from engine import known_models
 from engine.backends.torch_separator import TorchRunner, TorchSeparator
 from engine.config import parse_config
-from engine.errors import ConfigurationError, ModelError
+from engine.errors import ConfigurationError, ModelError, OutOfMemory
 from engine.known_models import KnownModel
 from engine.offline import separate
 from engine.plan import WindowPlan, offline_plan
@@ -54,6 +54,10 @@ def one_thread() -> Iterator[None]:
 
 def noise(*shape: int, seed: int = 1) -> F32:
     return np.random.default_rng(seed).uniform(-0.5, 0.5, shape).astype(np.float32)
+
+
+def rms(values: F32) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
 
 
 def refusal(path: Path, **options: Any) -> str:
@@ -97,12 +101,17 @@ def overlap_added(model: TorchSeparator, audio: F32, overlap: int) -> F32:
     return (stems / np.maximum(weight, 1e-9))[..., border : border + frames].astype(np.float32)
 
 
+ROUNDED = {("four_stems_six_bands", 4): 1.7e-5}
+"""What single precision left in the recorded figures themselves where it is more than the 0.00001 of all others: in
+double precision this difference is 1.62e-5 on every machine."""
+
+
 class TestReference:
     @pytest.mark.parametrize("name", GOLDEN_NAMES)
     def test_a_window_comes_out_as_from_the_reference(self, name: str) -> None:
         golden = Golden(name)
         window, expected = golden.chunk
-        model = load_separator(golden.checkpoint, config=golden.config)
+        model = TorchSeparator(golden.checkpoint, config=golden.config, way="eager")
         in_double, _ = GoldenNetwork(golden, model.spec, torch.float64).process(window[None], ())
         np.testing.assert_allclose(in_double[0, ..., ::STRIDE], expected, rtol=0, atol=1e-5)
         stems, states = model.process(window[None], ())
@@ -111,9 +120,21 @@ class TestReference:
         np.testing.assert_array_equal(stems, in_single)
 
     @pytest.mark.parametrize("name", GOLDEN_NAMES)
+    def test_fused_steps_round_as_single_precision_does(self, name: str) -> None:
+        golden = Golden(name)
+        window, _ = golden.chunk
+        model = TorchSeparator(golden.checkpoint, config=golden.config, way="fused")
+        exact, _ = GoldenNetwork(golden, model.spec, torch.float64).process(window[None], ())
+        plain, _ = GoldenNetwork(golden, model.spec, torch.float32).process(window[None], ())
+        fused, _ = model.process(window[None], ())
+        assert rms(fused - exact) <= 10 * rms(plain - exact) + 1e-7
+        again, _ = model.process(window[None], ())
+        np.testing.assert_array_equal(again, fused)
+
+    @pytest.mark.parametrize("name", GOLDEN_NAMES)
     def test_a_track_comes_out_as_from_the_reference(self, name: str) -> None:
         golden = Golden(name)
-        model = load_separator(golden.checkpoint, config=golden.config)
+        model = TorchSeparator(golden.checkpoint, config=golden.config, way="eager")
         in_double = GoldenNetwork(golden, model.spec, torch.float64)
         in_single = GoldenNetwork(golden, model.spec, torch.float32)
         assert golden.tracks
@@ -122,11 +143,9 @@ class TestReference:
             assert stems.shape == (len(model.spec.output_stems), *track.shape)
             np.testing.assert_array_equal(stems, separate(in_single, track, RATE, overlap=overlap))
             exact = separate(in_double, track, RATE, overlap=overlap)
-            # The reference's figures are rounded too, as some other processor does it.
-            rounding = np.abs(stems - exact).max()
             difference = exact[: len(expected), :, ::STRIDE] - expected
             assert np.abs(expected).max() > 0.01
-            assert np.abs(difference).max() <= 1e-5 + rounding
+            assert np.abs(difference).max() <= ROUNDED.get((name, overlap), 1e-5)
             assert np.sqrt(np.mean(np.square(difference))) < 1e-6
 
     def test_what_a_target_leaves_is_the_other_stem(self) -> None:
@@ -272,7 +291,7 @@ class TestLoading:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = save_model(tmp_path / "a.ckpt", config=config_data(TINY, model={"num_channels": 128}))
-        monkeypatch.setattr("engine.backends.torch_separator.Mdx23c", None)
+        monkeypatch.setattr("engine.backends.torch_separator.make_model", None)
         assert refusal(path) == (
             f"config {str(path.with_suffix('.yaml'))!r} has model.num_channels 128 where checkpoint {str(path)!r} has "
             "4: use the config that belongs to this file, or correct it"
@@ -332,13 +351,14 @@ class TestRunner:
                 model.runner(1, window)
 
     def test_what_pytorch_says_is_one_line(self, model: TorchSeparator, monkeypatch: pytest.MonkeyPatch) -> None:
-        def fail(window: torch.Tensor) -> torch.Tensor:
+        def fail(window: torch.Tensor, stems: torch.Tensor) -> None:
             raise RuntimeError("not enough memory:\nyou tried to allocate 9 GB")
 
         runner = model.runner(1, WINDOW)
-        monkeypatch.setattr(runner, "_model", fail)
+        monkeypatch.setattr(runner, "_pass", fail)
         with pytest.raises(
-            ModelError, match=r"^model 'tiny' failed in PyTorch: not enough memory: you tried to allocate 9 GB; .*$"
+            OutOfMemory,
+            match=r"^model 'tiny' ran out of memory in PyTorch \(not enough memory: you tried to allocate 9 GB\): free",
         ):
             runner.run(1)
 
@@ -385,12 +405,7 @@ class TestThreads:
             model = TorchSeparator(path, threads=asked)
             torch.set_num_threads(before)
             runner, seen = model.runner(1, WINDOW), []
-            inner = runner._model
-            monkeypatch.setattr(
-                runner,
-                "_model",
-                lambda window, seen=seen, inner=inner: (seen.append(torch.get_num_threads()), inner(window))[1],
-            )
+            monkeypatch.setattr(runner, "_pass", lambda window, stems, seen=seen: seen.append(torch.get_num_threads()))
             runner.run(1)
             assert seen == [used]
             assert torch.get_num_threads() == before
