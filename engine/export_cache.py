@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.cache import exports_folder
 from engine.digests import sha256_of
 from engine.errors import ExportError, OutputError
-from engine.export import find_exportable, read_exportable, write_onnx
+from engine.export import check_choices, find_exportable, read_exportable, write_onnx
 from engine.file_lock import locked
 from engine.model_file import check_model_file
 from engine.separator import Separator
@@ -50,9 +50,12 @@ def exported(
     ------
     ModelError
         If the model cannot be read or exported.
+    ConfigurationError
+        If the part or the precision is unknown.
     OutputError
         If the file cannot be written.
     """
+    check_choices(part, precision)
     source = getattr(model, "path", None) if isinstance(model, Separator) else model
     if source is None:
         raise ExportError("this model is no file: only checkpoints of MDX23C models can be exported")

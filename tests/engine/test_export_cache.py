@@ -13,7 +13,7 @@ import yaml
 
 from engine import export_cache
 from engine.cache import exports_folder
-from engine.errors import ExportError, ModelError, OutputError
+from engine.errors import ConfigurationError, ExportError, ModelError, OutputError
 from engine.export_cache import exported
 from engine.registry import load_separator
 from tests.engine.onnx_exports import save_tiny
@@ -102,6 +102,8 @@ def test_what_is_no_checkpoint_is_refused(checkpoint: Path, tmp_path: Path) -> N
         exported("spatial")
     with pytest.raises(ExportError, match="is an ONNX file already"):
         exported(load_separator("spatial"))
+    with pytest.raises(ConfigurationError, match="precision 'bf16' is unknown: use fp32 or fp16"):
+        exported(checkpoint, precision="bf16")
     with pytest.raises(ModelError, match="does not exist"):
         exported(tmp_path / "none.ckpt")
 
