@@ -90,6 +90,8 @@ class Mdx23c(nn.Module):
         self._bands = a.bands
         self._outputs = a.outputs
         self._dtype: torch.dtype | None = None
+        self.memory_format = torch.preserve_format
+        """Order of the maps between the first layer and the last ones."""
         self.first_conv = nn.Conv2d(a.spectrum_channels, a.width, 1, bias=False)
         self.encoder_blocks = nn.ModuleList(_Encoder(a, n) for n in range(a.scales))
         channels, frequencies = a.level(a.scales)
@@ -116,8 +118,7 @@ class Mdx23c(nn.Module):
         batch, parts, bins, columns = spectrum.shape
         mixture = spectrum.reshape(batch, parts * self._bands, bins // self._bands, columns)
         first = self.first_conv(mixture)
-        x = first.transpose(-1, -2)
-        x = x if self._dtype is None else x.to(self._dtype)
+        x = first.transpose(-1, -2).to(self._dtype or first.dtype, memory_format=self.memory_format)
         skipped = []
         for encoder in self.encoder_blocks:
             skip, x = encoder(x)
