@@ -53,7 +53,7 @@ class ColumnTransform:
         summed = cut.new_zeros(len(cut), self._padded_frames(columns))
         add_columns(cut, summed, 0, self._hop)
         frames = (columns - 1) * self._hop
-        audio = summed[:, self._reach : self._reach + frames] * self.normaliser(columns)
+        audio: Tensor = summed[:, self._reach : self._reach + frames] * self.normaliser(columns)
         return audio.view(batch, stems, doubled // COMPLEX, frames)
 
     def normaliser(self, columns: int) -> Tensor:

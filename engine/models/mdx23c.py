@@ -28,15 +28,13 @@ class SpectrumTransform:
     n_fft, hop_frames : int
     bins : int
         Bins kept, from 0 up; the others count as zero on the way back.
-    device : torch.device, optional
-        Where the audio is; the processor if left out.
     """
 
-    def __init__(self, n_fft: int, hop_frames: int, bins: int, *, device: torch.device | None = None) -> None:
+    def __init__(self, n_fft: int, hop_frames: int, bins: int) -> None:
         self._n_fft = n_fft
         self._hop = hop_frames
         self._bins = bins
-        self._window = torch.hann_window(n_fft, periodic=True, device=device)
+        self._window = torch.hann_window(n_fft, periodic=True)
 
     def forward(self, audio: Tensor) -> Tensor:
         """Transform.

@@ -42,7 +42,7 @@ class _WindowNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         made = [
             functional.batch_norm(each, None, None, self.weight, self.bias, training=True, eps=self._eps)
-            for each in x.split(1)
+            for each in torch.split(x, 1)
         ]
         return made[0] if len(made) == 1 else torch.cat(made)
 
