@@ -106,10 +106,11 @@ class GpuRunner(Runner):
         self.windows = self._host_in.numpy()
         self._host_out: Tensor | None = None
         self._unread = 0
-        self._run_rows: Callable[[int], None] = self._separate
+        separate = _between(model, self._in, self._out)
+        self._run_rows: Callable[[int], None] = separate
         if self._turn.is_cuda:
             sizes = sizes_to_time(batch_size)
-            self._run_rows = GraphedRuns(spec.name, self._separate, sizes, uses_tf32=model.uses_tf32)
+            self._run_rows = GraphedRuns(spec.name, separate, sizes, uses_tf32=model.uses_tf32)
         else:
             self._probe()
 
@@ -159,16 +160,22 @@ class GpuRunner(Runner):
             self._run_rows(n)
         self._unread = n
 
-    def _separate(self, n: int) -> None:
-        self._out[:n].copy_(self._model(self._in[:n]))
-
     def _probe(self) -> None:
         """Run one window, since some devices lack operators and tell so only then."""
         try:
             with self._turn():
-                self._model(self._in[:1])
+                self._run_rows(1)
         except (NotImplementedError, RuntimeError) as error:
             cause = " ".join(str(error).split())[:300]
             raise ModelError(
                 f"device {self._model.device.type!r} cannot run {self.separator.spec.name!r} ({cause}): use cpu"
             ) from error
+
+
+def _between(model: Callable[[Tensor], Tensor], given: Tensor, made: Tensor) -> Callable[[int], None]:
+    """Give what runs so many rows from one tensor into another; it holds no runner, which is freed with its owner."""
+
+    def separate(n: int) -> None:
+        made[:n].copy_(model(given[:n]))
+
+    return separate
