@@ -46,6 +46,8 @@ class DeviceOverlapAdd(OverlapAdd):
         self._seen = self._host_flags.numpy()
         self.final = self._host_final.numpy()
         self.provisional = self._host_provisional.numpy()
+        # What a device needs for each kind of step is loaded when that is taken for the first time.
+        self._take_every_step()
 
     def restart(self) -> None:
         """Forget every window so far; see `OverlapAdd.restart`."""
@@ -68,6 +70,12 @@ class DeviceOverlapAdd(OverlapAdd):
             self._turn.copy(self._host_final, self._final)
             if self._keeps_provisional:
                 self._turn.copy(self._host_provisional, self._provisional)
+
+    def _take_every_step(self) -> None:
+        silence = torch.zeros((*self._sum.shape[:2], self._plan.window_frames), device=self._turn.device)
+        self.look(silence)
+        self.add(silence)
+        self.restart()
 
     @staticmethod
     def _copy(out: Tensor, source: Tensor) -> None:
