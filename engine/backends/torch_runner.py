@@ -16,7 +16,7 @@ from engine.separator import Runner, Separator
 __all__ = ["TorchRunner", "thread_count", "told_failures"]
 
 _CAUSE_CHARACTERS = 300
-_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
 
 
 class TorchRunner(Runner):
