@@ -91,7 +91,8 @@ class TorchSeparator(Separator):
         self._model: ProcessorModel | GpuModel | None
         if self.device == "cpu":
             self.way = best_way(architecture) if way is None else way
-            self._model = make_model(self.way, architecture, checkpoint.tensors, dtype, self.spec.window_frames)
+            with told_failures(self.spec.name):
+                self._model = make_model(self.way, architecture, checkpoint.tensors, dtype, self.spec.window_frames)
         else:
             self.way = "eager" if way is None else way
             if self.way == "fused":
@@ -126,7 +127,9 @@ class TorchSeparator(Separator):
         model = self._loaded()
         if isinstance(model, GpuModel):
             return GpuRunner(self, model, batch_size, window_frames)
-        return TorchRunner(self, model.make_pass(window_frames), batch_size, window_frames, self.threads)
+        with told_failures(self.spec.name):
+            window_pass = model.make_pass(window_frames)
+        return TorchRunner(self, window_pass, batch_size, window_frames, self.threads)
 
     def overlap_add(self, plan: WindowPlan, stems: int, *, keep_provisional: bool) -> OverlapAdd:
         """Allocate what adds up the windows of one stream, on the device that the model runs on."""

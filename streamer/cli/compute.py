@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ComputeWish", "load_chosen", "parse_batch_size", "precision_mark"]
 
+_MAX_BATCH = 1024
+
 
 @dataclass(frozen=True)
 class ComputeWish:
@@ -61,14 +63,15 @@ def parse_batch_size(text: str) -> int | None:
     Raises
     ------
     ConfigurationError
-        If it is neither.
+        If it is neither, or out of range.
     """
     if text == AUTO:
         return None
-    try:
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= _MAX_BATCH:
         return int(text)
-    except ValueError:
-        raise ConfigurationError(f"--batch-size {text!r} cannot be used: give a whole number from 1, or auto") from None
+    raise ConfigurationError(
+        f"--batch-size {text!r} cannot be used: give a whole number from 1 to {_MAX_BATCH}, or auto"
+    )
 
 
 def precision_mark(compute: Compute) -> str:
