@@ -103,13 +103,15 @@ class AudioReader:
         self._open_blocks: list[Generator[npt.NDArray[np.float32], None, None]] = []
         self._is_closed = False
 
-    def blocks(self, block_frames: int) -> Iterator[npt.NDArray[np.float32]]:
-        """Decode the file from its first frame.
+    def blocks(self, block_frames: int, *, start_frame: int = 0) -> Iterator[npt.NDArray[np.float32]]:
+        """Decode the file from its first frame, or from a later one.
 
         Parameters
         ----------
         block_frames : int
             Frames in each block, at least 1; the last block may be shorter.
+        start_frame : int
+            The first frame to give. What cannot be entered there is decoded from its beginning all the same.
 
         Yields
         ------
@@ -121,7 +123,7 @@ class AudioReader:
         AudioFileError
             While iterating, if the file is damaged or ends before its header says.
         ConfigurationError
-            If ``block_frames`` is less than 1.
+            If ``block_frames`` is less than 1, or ``start_frame`` less than 0.
         LifecycleError
             If the reader is closed.
         """
@@ -129,7 +131,9 @@ class AudioReader:
             raise LifecycleError(f"{_name(self.path)} is closed: open a new AudioReader")
         if block_frames < 1:
             raise ConfigurationError(f"block_frames is {block_frames}: it must be at least 1")
-        blocks = self._checked_blocks(block_frames)
+        if start_frame < 0:
+            raise ConfigurationError(f"start_frame is {start_frame}: it must be 0 or more")
+        blocks = self._checked_blocks(block_frames, start_frame)
         self._open_blocks.append(blocks)
         return blocks
 
@@ -147,9 +151,11 @@ class AudioReader:
     ) -> None:
         self.close()
 
-    def _checked_blocks(self, block_frames: int) -> Generator[npt.NDArray[np.float32], None, None]:
-        there = 0
-        for block in self._source.blocks(block_frames):
+    def _checked_blocks(self, block_frames: int, start_frame: int) -> Generator[npt.NDArray[np.float32], None, None]:
+        if self.frames is not None and start_frame >= self.frames:
+            return
+        there = start_frame
+        for block in self._source.blocks(block_frames, start_frame):
             there += block.shape[1]
             yield block
         if self.frames is not None and there != self.frames:
@@ -178,10 +184,11 @@ class _SoundfileSource:
                 f"{_name(path)} is not audio that can be read ({_reason(error)}): use {_READABLE}"
             ) from error
 
-    def blocks(self, block_frames: int) -> Iterator[npt.NDArray[np.float32]]:
+    def blocks(self, block_frames: int, start_frame: int = 0) -> Iterator[npt.NDArray[np.float32]]:
         promised = self.info.frames
-        there = 0
+        there = start_frame
         with self._opened() as file:
+            _go_to(file, start_frame, block_frames)
             while promised is None or there < promised:
                 block, error = _read_block(file, block_frames)
                 there += block.shape[1]
@@ -296,6 +303,18 @@ def _promised_frames(file: soundfile.SoundFile) -> int | None:
     if any(abs(size - limit) <= _PLACEHOLDER_SPREAD_BYTES for limit in _PLACEHOLDER_SIZES):
         return None
     return (size - overhead) // (sample_bytes * int(file.channels))
+
+
+def _go_to(file: soundfile.SoundFile, frame: int, block_frames: int) -> None:
+    """Let the next frame that is read be this one, by decoding up to it where it cannot be entered."""
+    if not frame:
+        return
+    try:
+        there = file.seek(frame)
+    except soundfile.LibsndfileError:
+        there = file.seek(0)
+    while there < frame and (read := _read_block(file, min(block_frames, frame - there))[0].shape[1]):
+        there += read
 
 
 def _has_frame(file: soundfile.SoundFile, frame: int) -> bool:
