@@ -216,7 +216,9 @@ class Deck:
                 return 0
         left = self._run.end - voice.place
         if left > 0:
-            known = voice.known_ahead if self.expects_stems(voice.cue.track) else left
+            # The fade that ends what is heard waits for nothing.
+            is_ending = is_ordered or self.orders.is_paused or not self.expects_stems(voice.cue.track)
+            known = left if is_ending else voice.settled_ahead
             return min(most, left, 1 if voice.is_broken else voice.ready, known, self._block)
         if is_ordered or self.orders.is_paused:
             return 1
@@ -226,7 +228,7 @@ class Deck:
         following = self.loader.following.peek()
         if following is None or following.cue != cue or not self._can_begin(following):
             return 0
-        return int(following.known_ahead > 0 or not self.expects_stems(cue.track))
+        return int(following.settled_ahead > 0 or not self.expects_stems(cue.track))
 
     def _heed(self) -> None:
         """Let the run end where an order says so."""

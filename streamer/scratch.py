@@ -29,7 +29,7 @@ class Scratch:
     rows : int
         Values a frame.
     folders : sequence of Path
-        Where the file may lie, the best first; none of them is made. The system's own folder is tried last.
+        Where the file may lie, the best first; made if need be. The system's own folder is tried last.
     memory_bytes : int
         Most that is kept in memory.
 
@@ -56,9 +56,14 @@ class Scratch:
     def _opened(self, folders: Sequence[Path]) -> IO[bytes] | None:
         for folder in (*folders, None):
             try:
-                return tempfile.TemporaryFile(dir=folder, buffering=0)
+                if folder is not None:
+                    folder.mkdir(parents=True, exist_ok=True)
+                file = tempfile.TemporaryFile(dir=folder, buffering=0)
             except OSError as error:
                 self.error = error
+            else:
+                self.error = None
+                return file
         return None
 
     def write(self, begin: int, frames: F32) -> tuple[tuple[int, int], ...]:

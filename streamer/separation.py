@@ -73,8 +73,8 @@ class Separation:
         took_s = max(pressure.begin_s, pressure.step_s)
         hop_s = self._plan.hop_frames / self._keeping.model.spec.sample_rate
         return (
-            f"{self._keeping.model.spec.name!r} takes {took_s:.2f} s to begin and {pressure.step_s:.2f} s for every "
-            f"{hop_s:.2f} s of sound on this machine"
+            f"{self._keeping.model.spec.name!r} takes {1000 * took_s:.0f} ms to begin at a place, and "
+            f"{1000 * pressure.step_s:.1f} ms for every {1000 * hop_s:.1f} ms of sound, on this machine"
         )
 
     def step(

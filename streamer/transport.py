@@ -131,6 +131,7 @@ class Transport:
         self._keeping = Keeping(model, plan, model_id, worker, cache, files, self._events)
         self._separation = Separation(self._shelf, self._keeping, finishes=finish == "background", clock=clock)
         self._finish: Finish = finish
+        self._block_frames = block_frames
         self._deck = Deck(
             self.playlist,
             self._shelf,
@@ -209,9 +210,16 @@ class Transport:
         self._wake()
 
     def seek(self, seconds: float) -> None:
-        """Go to a place of the track that is heard; ConfigurationError if it is no time.
+        """Go to a place of the track that is heard.
 
         What is heard until there are stems is the song itself, or silence, as ``gaps`` says.
+
+        Raises
+        ------
+        ConfigurationError
+            If it is no time.
+        AudioFileError
+            If the track was ordered a moment ago, and turns out not to be playable.
         """
         track = self._heard()
         self._go_to(Cue(track.number, checked_frame(seconds, track.sample_rate, track.frames)))
@@ -223,6 +231,8 @@ class Transport:
         ------
         ConfigurationError
             If the stretch is too short, or one of them is no time.
+        AudioFileError
+            As ``seek`` does.
         """
         if begin_s is None:
             self._deck.orders.loop = None
@@ -296,9 +306,9 @@ class Transport:
         return StreamCounters()
 
     def _heard(self) -> Track:
-        track = self._shelf.get(self._deck.place.track)
-        if track is None:
-            raise ConfigurationError("no track is open: it cannot be played, or the player is closed")
+        # What was ordered may not be open yet.
+        track = self._shelf.open(self._deck.place.track)
+        self._shelf.release(track)
         return track
 
     def _step(self, number: int | None, step: int) -> bool:

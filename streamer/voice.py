@@ -117,6 +117,12 @@ class Voice:
         """Frames from the head on whose stems are in memory."""
         return max(0, self._stems_at - self.place)
 
+    @property
+    def settled_ahead(self) -> int:
+        """Frames from the head on that can be rendered without a fade to the song itself being in sight."""
+        ahead = self.known_ahead
+        return ahead if self._stems_at >= self.track.frames else max(0, ahead - 2 * JOIN_FRAMES)
+
     # The loader.
 
     def load(self) -> bool:
@@ -176,6 +182,10 @@ class Voice:
         self._stems_at, self._was_final = end, is_final
         stems = np.broadcast_to(stems, (len(stems), self._channels, end - at))[self._carried]
         first, known = at - self.cue.frame, end - self.cue.frame
+        if end == self.track.frames:
+            # Silence lies behind the end, and is no reason to fade to the song itself.
+            stems = np.pad(stems, ((0, 0), (0, 0), (0, JOIN_FRAMES)))
+            known += JOIN_FRAMES
         self._parts.append(_Part(Result(np.ascontiguousarray(stems), 0, 0, first, known, known), is_final))
         return True
 
