@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from engine.spec import ModelSpec
 from streamer.events import Event, EventLog
 from streamer.gap_watch import GapWatch
+from streamer.listening import Listening
 from streamer.loader import Loader, next_cue
 from streamer.mixer import Mixer
 from streamer.orders import Orders
@@ -22,22 +23,12 @@ from streamer.stats import Counters
 from streamer.track import Track
 from streamer.voice import Voice
 
-__all__ = ["Deck", "Gaps", "Listening"]
+__all__ = ["Deck", "Gaps"]
 
 F32 = npt.NDArray[np.float32]
 
 Gaps = Literal["auto", "mixture", "silence"]
 """What stands where stems are not there: the song itself, silence, or silence while any stem is not to be heard."""
-
-
-@dataclass(frozen=True)
-class Listening:
-    """Where somebody listens, or will: frames ``[head, end)`` of a track."""
-
-    track: int
-    head: int
-    end: int
-    moves: bool
 
 
 class Deck:
@@ -91,6 +82,8 @@ class Deck:
         self._watch = GapWatch(events, cause)
         self.expects_stems: Callable[[int], bool] = lambda track: True
         """Tells whether stems of a track are still to come; set by whoever makes them."""
+        self.is_waited_for = False
+        """Whoever reads waits for the stems of each frame."""
         self.read_rate: int | None = None
         """Rate of the frames that ``read`` gave last."""
         self.counters = Counters()
@@ -147,7 +140,8 @@ class Deck:
         voice, ordered, following = self._voice, self.loader.ordered.peek(), self.loader.following.peek()
         heard = None
         if voice is not None:
-            heard = Listening(voice.cue.track, voice.place, max(voice.place, self._run.end), not self._holds)
+            end, moves = max(voice.place, self._run.end), not (self._holds or self.is_waited_for)
+            heard = Listening(voice.cue.track, voice.place, end, moves, self.is_waited_for)
         return (
             heard,
             self._cued(ordered[1]) if ordered is not None else None,
@@ -155,7 +149,7 @@ class Deck:
         )
 
     def _cued(self, voice: Voice) -> Listening:
-        return Listening(voice.cue.track, voice.place, self._run_of(voice, rises=True).end, False)
+        return Listening(voice.cue.track, voice.place, self._run_of(voice, rises=True).end, False, self.is_waited_for)
 
     def _run_of(self, voice: Voice, *, rises: bool) -> Run:
         return run_from(voice.place, voice.track.frames, self.orders.loop_of(voice.cue.track), rises=rises)
@@ -199,36 +193,44 @@ class Deck:
         return frames
 
     def ready_frames(self, most: int) -> int | None:
-        """Tell how many frames ``read`` would give now with all their stems; None where it would give silence.
+        """Tell how many frames ``read`` would give now; None where it would give silence.
 
-        0 where something is still to come: a file that is being opened, or stems.
+        0 where something is still to come: a file that is being read, or stems where they are waited for.
         """
         self._heed()
         voice, is_ordered = self._voice, self._is_ordered_ready()
-        if voice is None or self._holds:
-            if is_ordered:
-                return most if voice is None else 1
-            if self.orders.newest is not None:
-                return 0
-            if self.orders.is_paused or self.loader.has_nothing:
-                return None
-            if voice is None:
-                return 0
-        left = self._run.end - voice.place
-        if left > 0:
+        is_silent = voice is None or self._holds
+        if voice is not None and not is_silent and voice.place < self._run.end:
+            left = self._run.end - voice.place
             # The fade that ends what is heard waits for nothing.
-            is_ending = is_ordered or self.orders.is_paused or not self.expects_stems(voice.cue.track)
-            known = left if is_ending else voice.settled_ahead
+            is_ending = is_ordered or self.orders.is_paused
+            known = left if is_ending or not self._awaits(voice) else voice.settled_ahead
             return min(most, left, 1 if voice.is_broken else voice.ready, known, self._block)
-        if is_ordered or self.orders.is_paused:
+        if is_ordered:
+            ordered = self.loader.ordered.peek()
+            return 0 if ordered is None else self._first_frames(ordered[1])
+        if is_silent and (self.orders.is_paused or self.loader.has_nothing):
+            return 0 if self.orders.newest is not None else None
+        if voice is None:
+            return 0
+        if self._holds or self.orders.is_paused:
             return 1
         cue = next_cue(voice, self._run, self.orders, self._playlist)
         if voice.place < self._run.natural_end or cue is None:
-            return 1 if not self.is_over else None
+            return None if self.is_over else 1
         following = self.loader.following.peek()
         if following is None or following.cue != cue or not self._can_begin(following):
             return 0
-        return int(following.settled_ahead > 0 or not self.expects_stems(cue.track))
+        return self._first_frames(following)
+
+    def _first_frames(self, voice: Voice) -> int:
+        """Give how many frames may be read at first of a voice that is to begin."""
+        if not self._awaits(voice) or voice.place >= voice.track.frames:
+            return 1
+        return min(1, voice.settled_ahead)
+
+    def _awaits(self, voice: Voice) -> bool:
+        return self.is_waited_for and self.expects_stems(voice.cue.track)
 
     def _heed(self) -> None:
         """Let the run end where an order says so."""

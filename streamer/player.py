@@ -87,7 +87,6 @@ class Player(Transport):
     ) -> None:
         self._load_due, self._work_due = threading.Event(), threading.Event()
         self._end, self._finished, self._has_loaded = threading.Event(), threading.Event(), threading.Event()
-        self._waits = True
         self._is_finishing, self._is_closed = False, False
         self._threads: list[threading.Thread] = []
         self._exits = ExitStack()
@@ -150,7 +149,7 @@ class Player(Transport):
             raise ConfigurationError(f"frames={frames!r} cannot be read: give a whole number, 0 or more")
         self._begin()
         out = np.zeros((self.mixer.outputs.device_channels, int(frames)), np.float32)
-        self._waits = waits
+        self._deck.is_waited_for = waits
         self._steady.read(out)
         return out
 
@@ -251,7 +250,7 @@ class Player(Transport):
 
     def _pull_waiting(self, out: F32) -> tuple[int, int | None]:
         most = out.shape[1]
-        while self._waits and not self._end.is_set() and self._fault is None:
+        while not self._end.is_set() and self._fault is None:
             ready = self._deck.ready_frames(most)
             if ready is None:
                 break
@@ -284,10 +283,7 @@ class Player(Transport):
         separation, deck = self._separation, self._deck
         while not self._end.is_set():
             try:
-                if self._is_finishing:
-                    publish = separation.finish_step()
-                else:
-                    publish = separation.step(*deck.listening())
+                publish = separation.finish_step() if self._is_finishing else separation.step(*deck.listening())
                 if publish is not None:
                     publish()
             except Exception as error:  # the outermost place of this thread: the sound goes on without stems

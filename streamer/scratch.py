@@ -58,7 +58,7 @@ class Scratch:
             try:
                 if folder is not None:
                     folder.mkdir(parents=True, exist_ok=True)
-                file = tempfile.TemporaryFile(dir=folder, buffering=0)
+                file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed with the track
             except OSError as error:
                 self.error = error
             else:

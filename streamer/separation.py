@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 from functools import partial
 
 from engine.errors import AudioFileError, ModelError, StemstreamError
-from streamer.deck import Listening
+from streamer.listening import Listening
 from streamer.paced_worker import PacedWorker
 from streamer.passes import PrimedPass
 from streamer.prefetch import Job, Outlook, Pressure, next_job
@@ -162,7 +162,7 @@ class Separation:
             primed_at=primed[1].at if primed is not None and primed[0] is track else None,
             sample_rate=track.sample_rate,
             moves=listening.moves,
-            is_prompt=self._is_prompt,
+            is_prompt=self._is_prompt or listening.waits,
         )
 
     def _do(self, job: Job, heard: Listening | None) -> Callable[[], None]:

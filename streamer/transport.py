@@ -272,6 +272,11 @@ class Transport:
         """Songs whose stem files were given up."""
         return tuple(self._keeping.failed)
 
+    @property
+    def unfinished(self) -> int:
+        """How many songs are wanted whole, for files or the cache, and are not."""
+        return len(self._separation.unfinished)
+
     def stats(self) -> PlayerStats:
         """Count what happened since the beginning; makes a snapshot."""
         deck, place = self._deck, self._deck.place

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import threading
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engine.errors import AudioFileError, ConfigurationError
 from streamer.inline_player import InlinePlayer
-from streamer.testing import DelaySeparator, IdentitySeparator
-from tests.streamer.coded_songs import RATE, F32, coded, decode, song_of, write_coded
+from streamer.testing import IdentitySeparator
+from tests.streamer.coded_songs import F32, RATE, decode, song_of, write_coded
 
 FRAMES = (9000, 7001, 8192)
 MARGIN = 160
