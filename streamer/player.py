@@ -227,19 +227,20 @@ class Player(Transport):
             raise LifecycleError("the player is closed: make another one")
         if self._threads:
             return
-        if self._device is not None:
-            self._exits.enter_context(calm_interpreter(SWITCH_INTERVAL_S, freezes=False))
-            try:
-                self.output_rate = self._device.open()
-            except BaseException:
-                self._exits.close()
-                raise
-            self._steady = self._steady_at(self.output_rate, self._pull)
-            self._device.begin(self._steady.read)
         for name, run in (("files", self._load), ("stems", self._separate)):
             thread = threading.Thread(target=run, name=f"stemstream-{name}", daemon=True)
             self._threads.append(thread)
             thread.start()
+        if self._device is not None:
+            # The first stems are made while the device is opened.
+            self._exits.enter_context(calm_interpreter(SWITCH_INTERVAL_S, freezes=False))
+            try:
+                self.output_rate = self._device.open()
+            except BaseException:
+                self.close(finishes=False)
+                raise
+            self._steady = self._steady_at(self.output_rate, self._pull)
+            self._device.begin(self._steady.read)
 
     def _steady_at(self, rate: int, pull: Callable[[F32], tuple[int, int | None]]) -> SteadyRate:
         return SteadyRate(pull, rate, self.mixer.outputs.device_channels, self._block_frames)

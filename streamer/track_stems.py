@@ -219,10 +219,16 @@ class TrackStems:
         self._hand_on(given)
         kept = given
 
+        is_last = self._pass.frontier >= self.track.frames
+        if is_last:
+            self._pass.close()
+
         def publish() -> None:
             if isinstance(stems, StemStore):
                 stems.write_final(begin, kept)
                 self.watch(stems)
+            if is_last:
+                self._finish()
 
         return publish
 

@@ -42,6 +42,7 @@ Finish = Literal["background", "exit", "never"]
 """When tracks are separated to their ends: beside the playing, after it, or only as far as they are heard."""
 
 _CHANNELS = 2
+_MAX_BLOCK = 1 << 16
 
 
 class Transport:
@@ -109,7 +110,7 @@ class Transport:
         block_frames: int = 256,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        _check(separator, finish, gaps, plan, overlap)
+        _check(separator, finish, gaps, plan, overlap, block_frames)
         self._events = EventLog()
         spec = separator.spec
         self.playlist = Playlist(self._found(paths, save))
@@ -330,7 +331,9 @@ class Transport:
         """Let whoever works know that there is something to do."""
 
 
-def _check(separator: Separator, finish: str, gaps: str, plan: WindowPlan | None, overlap: int | None) -> None:
+def _check(
+    separator: Separator, finish: str, gaps: str, plan: WindowPlan | None, overlap: int | None, block_frames: int
+) -> None:
     if not isinstance(separator, Separator):
         raise ConfigurationError(f"{separator!r} is not a Separator: use engine.load_separator to get one")
     if finish not in ("background", "exit", "never"):
@@ -339,3 +342,6 @@ def _check(separator: Separator, finish: str, gaps: str, plan: WindowPlan | None
         raise ConfigurationError(f"gaps={gaps!r} is not known: use auto, mixture or silence")
     if plan is not None and overlap is not None:
         raise ConfigurationError(f"overlap={overlap} and a plan were given: give one of them")
+    is_number = isinstance(block_frames, int | np.integer) and not isinstance(block_frames, bool)
+    if not is_number or not 1 <= block_frames <= _MAX_BLOCK:
+        raise ConfigurationError(f"block_frames={block_frames!r} cannot be used: give a whole number to {_MAX_BLOCK}")
