@@ -265,7 +265,8 @@ class Deck:
                         self._end()
                     return 0
                 self._holds = False
-                self._run = self._run_of(voice, rises=True)
+                if voice.place != self._run.begin:
+                    self._run = self._run_of(voice, rises=True)
             if voice.place < self._run.end:
                 n = min(limit, self._run.end - voice.place, voice.ready, self._block)
                 if n or not voice.is_broken:

@@ -11,6 +11,9 @@ __all__ = ["Job", "Outlook", "Pressure", "job_for", "next_job"]
 _SOON_S = 10.0
 """How long before it is heard a following track, or the beginning of a loop, is cared for."""
 
+_MARGIN_S = 0.05
+"""From the moment that stems are there to the one at which they can be heard."""
+
 JobKind = Literal["prime", "go on", "whole"]
 
 
@@ -99,7 +102,7 @@ def job_for(view: Outlook, pressure: Pressure) -> Job | None:
     ends = min(view.end, view.head + lead)
     if view.known_to >= ends:
         return None
-    begin = round(pressure.begin_s * view.sample_rate) if view.moves else 0
+    begin = round((pressure.begin_s + _MARGIN_S) * view.sample_rate) if view.moves and pressure.begin_s else 0
     step = round(pressure.step_s * view.sample_rate) if view.moves else 0
     if view.frontier == view.known_to and view.frontier - view.head >= (0 if view.is_prompt else max(1, step)):
         return Job("whole", view.track)

@@ -245,7 +245,10 @@ class Separation:
         if self._has_begun:
             self.pressure = Pressure(pressure.begin_s, value, pressure.lead_s)
         else:
-            self.pressure = Pressure(value, pressure.step_s, pressure.lead_s)
+            # Until a second piece was made: that it takes as long as a window.
+            counters = self._keeping.counters
+            newest_s = float(counters.compute_s[(counters.windows - 1) % len(counters.compute_s)])
+            self.pressure = Pressure(value, pressure.step_s or newest_s, pressure.lead_s)
         self._has_begun = True
 
     def _close_unused(self, listened: list[Listening]) -> None:

@@ -153,14 +153,18 @@ class Transport:
 
     def _found(self, paths: Paths, save: str | os.PathLike[str] | None) -> list[Path]:
         given = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
-        inputs, failed = find_audio(given, recursive=True, out=Path("." if save is None else save))
-        for each in failed:
-            self._events.add(Event("skipped", 0, f"skipped: {each.error}"))
-        if not inputs:
-            raise (
-                failed[0].error if failed else ConfigurationError("nothing was given to play: name a file or a folder")
-            )
-        return [each.path for each in inputs]
+        found: list[Path] = []
+        failed: list[AudioFileError] = []
+        for path in given:
+            # One at a time: a song that is named twice is played twice.
+            inputs, empty = find_audio([path], recursive=True, out=Path("." if save is None else save))
+            found += [each.path for each in inputs]
+            failed += [each.error for each in empty]
+        for error in failed:
+            self._events.add(Event("skipped", 0, f"skipped: {error}"))
+        if not found:
+            raise failed[0] if failed else ConfigurationError("nothing was given to play: name a file or a folder")
+        return found
 
     def _first_track(self) -> Track:
         problem: AudioFileError | None = None
