@@ -141,7 +141,7 @@ class StemCache:
             )
         except FileNotFoundError:
             # Another process may be clearing up at this moment; half an entry is none.
-            if place.is_dir() and not (place / _FACTS).exists():
+            if place.is_dir():
                 self._remove(place)
             return None, None
         except (OSError, ValueError, KeyError, TypeError, AudioFileError) as error:
