@@ -139,11 +139,13 @@ class StemCache:
                 channels=entry.channels,
                 frames=entry.frames,
             )
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             # Another process may be clearing up at this moment; half an entry is none.
             if place.is_dir():
                 self._remove(place)
             return None, None
+        except PermissionError as error:
+            return None, f"the stems kept in {str(place)!r} cannot be read ({error.strerror}): change its permissions"
         except (OSError, ValueError, KeyError, TypeError, AudioFileError) as error:
             self._remove(place)
             return None, f"the stems kept in {str(place)!r} are damaged ({_reason(error)}): they are separated again"

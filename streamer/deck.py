@@ -38,12 +38,9 @@ class Deck:
 
     Parameters
     ----------
-    playlist : Playlist
-    shelf : Shelf
-    spec : ModelSpec
-    mixer : Mixer
+    playlist, shelf, spec, mixer, events
+        What it plays, and by what.
     channels, block_frames : int
-    events : EventLog
     gaps : {"auto", "mixture", "silence"}
     mixture_consistent : bool
     cause : callable
@@ -55,8 +52,8 @@ class Deck:
         Nothing is left to play.
     counters : Counters
     withheld_frames, waited_frames, silent_frames, jumps : int
-        Frames in which silence stood for stems; frames that the file was not there for; frames of pauses and of what
-        lies before the first track and behind the last; places that were gone to.
+        Frames in which silence stood for stems, for a file that was not there, for what lies outside of the tracks and
+        in pauses; places that were gone to.
     """
 
     def __init__(
@@ -74,7 +71,7 @@ class Deck:
         cause: Callable[[], str] = str,
     ) -> None:
         self._playlist, self._shelf, self._spec, self._mixer = playlist, shelf, spec, mixer
-        self._channels, self._block, self._events = channels, block_frames, events
+        self.channels, self._block, self._events = channels, block_frames, events
         self._gaps, self._mixture_consistent = gaps, mixture_consistent
         self._stems = np.zeros((len(spec.output_stems), channels, block_frames), np.float32)
         self._gains = np.zeros(block_frames, np.float32)
@@ -82,6 +79,8 @@ class Deck:
         self._watch = GapWatch(events, cause)
         self.expects_stems: Callable[[int], bool] = lambda track: True
         """Tells whether stems of a track are still to come; set by whoever makes them."""
+        self.is_watched = True
+        """Whether it is told when stems are late."""
         self.is_waited_for = False
         """Whoever reads waits for the stems of each frame."""
         self.read_rate: int | None = None
@@ -101,7 +100,7 @@ class Deck:
             track,
             cue,
             self._spec,
-            channels=self._channels,
+            channels=self.channels,
             block_frames=self._block,
             mixture_consistent=self._mixture_consistent,
         )
@@ -338,7 +337,8 @@ class Deck:
                 row *= gains
         self.counters.add(voice.rungs, n)
         self.withheld_frames += voice.withheld_frames
-        self._watch.look(voice.rungs, n, voice.track.sample_rate, self.counters.frames)
+        if self.is_watched:
+            self._watch.look(voice.rungs, n, voice.track.sample_rate, self.counters.frames)
 
     def _withholds(self) -> bool:
         if self._gaps != "auto":

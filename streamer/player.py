@@ -240,7 +240,14 @@ class Player(Transport):
                 self.close(finishes=False)
                 raise
             self._steady = self._steady_at(self.output_rate, self._pull)
-            self._device.begin(self._steady.read)
+            self._prepare()
+            self._device.begin(self._fill)
+
+    def _prepare(self) -> None:
+        """Make ready what stands between the deck and the device, whose rate is known now."""
+
+    def _fill(self, out: F32) -> None:
+        self._steady.read(out)
 
     def _steady_at(self, rate: int, pull: Callable[[F32], tuple[int, int | None]]) -> SteadyRate:
         return SteadyRate(pull, rate, self.mixer.outputs.device_channels, self._block_frames)

@@ -131,8 +131,7 @@ class Transport:
         )
         self._keeping = Keeping(model, plan, model_id, worker, cache, files, self._events)
         self._separation = Separation(self._shelf, self._keeping, finishes=finish == "background", clock=clock)
-        self._finish: Finish = finish
-        self._block_frames = block_frames
+        self._finish, self._block_frames = finish, block_frames
         self._deck = Deck(
             self.playlist,
             self._shelf,
@@ -279,7 +278,7 @@ class Transport:
 
     @property
     def unfinished(self) -> int:
-        """How many songs are wanted whole, for files or the cache, and are not."""
+        """Songs that are wanted whole, for files or the cache, and are not."""
         return len(self._separation.unfinished)
 
     def stats(self) -> PlayerStats:

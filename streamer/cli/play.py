@@ -11,7 +11,7 @@ import typer
 from engine.errors import ConfigurationError
 from engine.excerpt import parse_time
 from streamer.cli.live_setup import parse_gains
-from streamer.cli.options import Config, Debug, Json, Model, Pace
+from streamer.cli.options import Config, Debug, Json, Model, Pace, latency_s
 from streamer.cli.play_live import play_live
 from streamer.cli.play_run import PlayWishes, play_songs
 
@@ -81,9 +81,7 @@ def play(
         int | None, typer.Option("--overlap", metavar="N", help="Windows that each frame is in, as for separate.")
     ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", metavar="N", help="Windows in one run of the model.")] = 1,
-    as_live: Annotated[
-        bool, typer.Option("--as-live", help="Through the live path, with its latency; so do the next four options.")
-    ] = False,
+    as_live: Annotated[bool, typer.Option("--as-live", help="Through the live path, with its latency.")] = False,
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="PAGE.html", help="Write a page in which it can be seen and heard."),
@@ -107,10 +105,11 @@ def play(
     Keys mute, solo and turn stems and move the play head; `h` lists them, q leaves. Stems are kept for the next time
     (`stemstream cache`). Where the machine is too slow the song goes on, and it is told.
 
-    --report, --pace, --latency-ms and --as-live send one file through the live path instead, as it would be heard
-    from a microphone. Nothing is written but what --save and --report ask for, and the cache.
+    --as-live and --latency-ms send them through the live path instead, as they would be heard from a microphone; with
+    --output none, which --report and --pace need, that is one file, and told is how well it went. Nothing is written
+    but what --save and --report ask for, and the cache.
     """
-    if as_live or report is not None or pace is not None or latency_ms is not None:
+    if report is not None or pace is not None or (output == "none" and (as_live or latency_ms is not None)):
         _check_live(files, output, preset, mute, solo, gain, start, loop)
         return play_live(
             files[0],
@@ -142,23 +141,24 @@ def play(
         block_frames=_BLOCK_FRAMES["player"] if block_frames is None else block_frames,
         model=model,
         config=config,
+        is_live=as_live or latency_ms is not None,
+        latency_s=latency_s(latency_ms),
     )
+    if wishes.is_live and save is not None:
+        raise ConfigurationError("--save and the live path on a device: save with --output none, or without --as-live")
     return play_songs(wishes, is_json=json)
 
 
 def _check_live(files: list[Path], output: str, preset: Preset, *others: object) -> None:
     """Refuse what the live path without a device cannot do."""
     if output != "none":
-        raise ConfigurationError(
-            f"--output {output!r} and the live path: what is played on a device as if it were live goes through "
-            "'stemstream live loopback'; here use --output none"
-        )
+        raise ConfigurationError(f"--report and --pace are for nobody's ears: use --output none, not {output!r}")
     if len(files) != 1:
         raise ConfigurationError(f"{len(files)} files and the live path: give one")
     if preset is not Preset.ALL or any(others):
         raise ConfigurationError(
-            "--preset, --mute, --solo, --gain, --start and --loop are for what is heard: leave them out, or leave "
-            "--as-live, --report, --pace and --latency-ms out"
+            "--preset, --mute, --solo, --gain, --start and --loop are for what is heard: leave them out, or choose a "
+            "device, or leave --as-live, --report, --pace and --latency-ms out"
         )
 
 

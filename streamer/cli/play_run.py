@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Literal
 
 from streamer.cli.interruption import Interruption
 from streamer.cli.live_setup import apply_settings
+from streamer.cli.machine import usable_cpus
 from streamer.cli.play_desk import PlayDesk
 from streamer.cli.play_status import report_lines
 from streamer.cli.terminal import print_json, print_note, print_result, watched_progress
 
 if TYPE_CHECKING:
     from engine.progress import Progress
+    from engine.separator import Separator
     from engine.stem_cache import StemCache
     from streamer.player import Player
     from streamer.player_stats import PlayerStats
@@ -47,6 +49,8 @@ class PlayWishes:
     block_frames: int
     model: str
     config: Path | None
+    is_live: bool
+    latency_s: float | None
 
     @property
     def cache(self) -> StemCache | None:
@@ -60,7 +64,6 @@ def play_songs(wishes: PlayWishes, *, is_json: bool) -> int:
     """Play, and give the exit code."""
     from engine.model_identity import model_identity
     from engine.registry import load_separator
-    from streamer.player import Player
     from streamer.presets import apply_preset
 
     code = 0
@@ -68,20 +71,8 @@ def play_songs(wishes: PlayWishes, *, is_json: bool) -> int:
         interruption = stack.enter_context(Interruption())
         separator = load_separator(wishes.model, config=wishes.config)
         stack.callback(separator.release)
-        player = Player(
-            wishes.files,
-            separator,
-            output=wishes.output,
-            start_s=wishes.start_s,
-            save=wishes.save,
-            finish=wishes.finish,
-            gaps=wishes.gaps,
-            cache=wishes.cache,
-            overlap=wishes.overlap,
-            batch_size=wishes.batch_size,
-            block_frames=wishes.block_frames,
-            model_id=model_identity(separator, wishes.model, wishes.config),
-        )
+        identity = model_identity(separator, wishes.model, wishes.config)
+        player = _live_player(wishes, separator) if wishes.is_live else _player(wishes, separator, identity)
         stack.callback(player.close, finishes=False)
         apply_preset(wishes.preset, player.mixer)
         apply_settings(player.mixer, mute=wishes.mute, solo=wishes.solo, gains=wishes.gains)
@@ -105,6 +96,40 @@ def play_songs(wishes: PlayWishes, *, is_json: bool) -> int:
     if code:
         return code
     return _FAILED if desk.has_skipped or player.not_saved else 0
+
+
+def _player(wishes: PlayWishes, separator: Separator, identity: str) -> Player:
+    from streamer.player import Player
+
+    return Player(
+        wishes.files,
+        separator,
+        output=wishes.output,
+        start_s=wishes.start_s,
+        save=wishes.save,
+        finish=wishes.finish,
+        gaps=wishes.gaps,
+        cache=wishes.cache,
+        overlap=wishes.overlap,
+        batch_size=wishes.batch_size,
+        block_frames=wishes.block_frames,
+        model_id=identity,
+        priority=usable_cpus() > 1,
+    )
+
+
+def _live_player(wishes: PlayWishes, separator: Separator) -> Player:
+    from streamer.live_path_player import LivePathPlayer
+
+    return LivePathPlayer(
+        wishes.files,
+        separator,
+        output=wishes.output,
+        start_s=wishes.start_s,
+        block_frames=wishes.block_frames,
+        latency_s=wishes.latency_s,
+        priority=usable_cpus() > 1,
+    )
 
 
 def _render(player: Player, desk: PlayDesk, *, loops: bool, check: Callable[[], None]) -> None:

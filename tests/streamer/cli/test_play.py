@@ -74,10 +74,13 @@ def test_a_device_that_is_not_there_ends_with_code_3(song: Path, output: str) ->
     assert ended.err.startswith("error: ")
 
 
-def test_the_live_path_and_a_device_do_not_go_together(song: Path, command: Command) -> None:
-    ended = command("play", song, "--as-live", "--output", "speakers")
+@pytest.mark.parametrize("options", [("--pace", "fast"), ("--report", "page.html")])
+def test_a_report_or_a_pace_and_a_device_do_not_go_together(
+    song: Path, command: Command, options: tuple[str, ...]
+) -> None:
+    ended = command("play", song, *options, "--output", "speakers")
     assert ended.code == 2
-    assert "use --output none" in ended.error
+    assert "use --output none, not 'speakers'" in ended.error
 
 
 @pytest.mark.parametrize(
