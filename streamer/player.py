@@ -96,6 +96,8 @@ class Player(Transport):
             paths, separator, Worker(batch_size) if worker is None else worker, block_frames=block_frames, **options
         )
         self._device = None
+        self.output = output
+        """What was asked for; None without a device."""
         rate = self.sample_rate if sample_rate is None else sample_rate
         if output is not None:
             self._device = PlayerOutput(
