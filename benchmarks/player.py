@@ -4,9 +4,8 @@
     .ci/virtual-audio start jack && eval "$(.ci/virtual-audio env)"
     python benchmarks/player.py --device loopback
 
-Without a device: from the command's call of `Player` to the first sound and to the first separated frame, from a seek to
-the same, from a song whose stems are kept to the first separated frame, and memory and threads over a playlist in virtual
-time. With a device that loops back: from an order to the captured sound, ring and device taken off.
+Without a device: from the making of a `Player` to the first separated block, from a seek to the same, from a song whose
+stems are kept to the same, and memory and threads over a playlist in virtual time. With a device that loops back: from an order to the captured sound, ring and device taken off.
 """
 
 from __future__ import annotations
