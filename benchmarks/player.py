@@ -5,7 +5,8 @@
     python benchmarks/player.py --device loopback
 
 Without a device: from the making of a `Player` to the first separated block, from a seek to the same, from a song whose
-stems are kept to the same, and memory and threads over a playlist in virtual time. With a device that loops back: from an order to the captured sound, ring and device taken off.
+stems are kept to the same, and memory and threads over a playlist in virtual time.
+With a device that loops back: from an order to the captured sound, ring and device taken off.
 """
 
 from __future__ import annotations
@@ -199,9 +200,8 @@ def _show(figures: dict[str, Any]) -> None:
     if "command_s" in figures:
         print(f"whole command      median {np.median(figures['command_s']):.2f} s, to play 0.1 s")
     for name, times in figures.get("times_ms", {}).items():
-        print(
-            f"{name + ' to stems':<18} median {np.median(times):.0f} ms, longest {max(times):.0f} ms, {len(times)} times"
-        )
+        spread = f"median {np.median(times):.0f} ms, longest {max(times):.0f} ms"
+        print(f"{name + ' to stems':<18} {spread}, {len(times)} times")
     for title in ("hour", "device"):
         for name, value in figures.get(title, {}).items():
             print(f"{name:<18} {value:.4g}")
