@@ -173,7 +173,8 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "heard.npy"
         command = [sys.executable, ROOT / "benchmarks" / "other_side.py", "--device", device, "--sound", song]
-        subprocess.run([*command, "--seconds", str(seconds + 1), "--out", out], env=environment, check=True)
+        options = ["--seconds", str(seconds + 1), "--out", out]
+        subprocess.run([*command, *options], env=environment, check=True, stdout=subprocess.DEVNULL)
         # What the session began with is not what it does.
         heard = np.load(out)[:, RATE:]
     said, _ = session.communicate("")

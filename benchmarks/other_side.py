@@ -7,7 +7,8 @@ or the server itself has lost frames, and what is around that place says nothing
 
     python benchmarks/other_side.py --device loopback --seconds 30 --sound song.npy --out heard.npy
 
-Everything is queued before the first call of the device and moved by rtmixer's callback in C.
+Everything is queued before the first call of the device and moved by rtmixer's callback in C. Prints when the recording
+began, on the clock of ``time.monotonic``, to a twentieth of a second.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ def main() -> int:
     with player, recorder:
         while recording in recorder.actions:
             time.sleep(0.05)
+        began_s = time.monotonic() - arguments.seconds
+    print(began_s)
     np.save(arguments.out, heard.T)
     return 0
 

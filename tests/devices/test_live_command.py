@@ -1,7 +1,8 @@
 """``stemstream live`` as a process on a real sound server: a song goes into its microphone, and its output is kept.
 
 Another client plays the song and records both sides; its counter tells where the server or that client lost frames
-themselves. What is said about sound holds for every second around which the counter is whole.
+themselves. What is said about sound holds for every quarter of a second around which the counter is whole and the
+machine kept its pace.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from engine.files.reader import AudioReader
 from streamer import StemProcessor
 from streamer.song import compose_song
 from tests.devices.conftest import ROOT, Server
+from tests.devices.pace import Pace
 
 pytestmark = pytest.mark.device
 
 RATE, BLOCK = 48_000, 256
+PIECE_S = 0.25
+PIECE = round(PIECE_S * RATE)
 COMMAND = ("-m", "streamer.cli", "live", "mic:loopback", "-o", "loopback")
 SONG_S = 12.0
 
@@ -37,12 +41,17 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+Pieces = np.ndarray[Any, np.dtype[np.bool_]]
+
+
 @dataclass(frozen=True)
 class Heard:
-    """Both sides of a session, shape (channels, frames) each, and what it reported."""
+    """Both sides of a session, shape (channels, frames) each, when it began, its report, and the machine's pace."""
 
     recorded: F32
+    began_s: float
     report: dict[str, Any]
+    pace: Pace
 
     @property
     def latency(self) -> int:
@@ -53,13 +62,18 @@ class Heard:
         """Give the input and what was played to other channels, each frame beside its own."""
         return self.recorded[:2, : -self.latency], self.recorded[channels, self.latency :]
 
-    def clean(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Tell of each whole second of `pair` whether nobody else lost frames in it or on the way."""
-        seconds = (self.recorded.shape[1] - self.latency) // RATE
-        clean = np.ones(seconds, np.bool_)
+    def steady(self) -> Pieces:
+        """Tell of each whole piece of `pair` whether the machine kept its pace in it and on the way."""
+        pieces = (self.recorded.shape[1] - self.latency) // PIECE
+        steady = self.pace.steady(self.began_s, pieces + 1, PIECE_S)
+        return steady[:-1] & steady[1:]
+
+    def clean(self) -> Pieces:
+        """Tell of each whole piece of `pair` whether nobody else lost frames in it or on the way."""
+        clean = np.ones((self.recorded.shape[1] - self.latency) // PIECE, np.bool_)
         for place in jumps_of(self.recorded[-1]):
-            first, last = (place - self.latency) // RATE, place // RATE
-            clean[max(0, first - 1) : last + 2] = False
+            first, last = (place - self.latency) // PIECE, place // PIECE
+            clean[max(0, first - 4) : last + 5] = False
         return clean
 
 
@@ -74,7 +88,8 @@ def listen(server: Server, folder: Path, song: Path, *options: str, seconds: flo
             *(ROOT / "benchmarks" / "other_side.py", "--device", "loopback", "--seconds", str(seconds)),
             *("--sound", song, "--out", folder / "heard.npy"),
         )
-        _, complaints = other.communicate(timeout=seconds + 30)
+        with Pace() as pace:
+            began_s, complaints = other.communicate(timeout=seconds + 30)
         assert other.returncode == 0, complaints
         live.send_signal(signal.SIGINT)
         said, complaints = live.communicate(timeout=30)
@@ -82,20 +97,21 @@ def listen(server: Server, folder: Path, song: Path, *options: str, seconds: flo
         live.kill()
     assert live.returncode == 130, complaints
     # The first second is that of the processor's own beginning, if it began late.
-    return Heard(np.load(folder / "heard.npy")[:, RATE:], json.loads(said))
+    return Heard(np.load(folder / "heard.npy")[:, RATE:], float(began_s) + 1.0, json.loads(said), pace)
 
 
 def test_unity_gains_give_the_song_back_after_the_promised_time(jack: Server, song: Path, tmp_path: Path) -> None:
     heard = listen(jack, tmp_path, song, "--stem-outputs", "mix=3,4", "drums=5,6", seconds=38.0)
     played, returned = heard.pair(slice(2, 4))
     wrong = np.abs(returned - played).max(axis=0) > 1e-6
-    clean = heard.clean()
-    lost = wrong[: len(clean) * RATE].reshape(-1, RATE).any(axis=1)
+    clean, steady = heard.clean(), heard.steady()
+    lost = wrong[: len(clean) * PIECE].reshape(-1, PIECE).any(axis=1)
     assert np.abs(played).max() > 0.3
-    assert clean.sum() >= 30, clean
+    assert clean[steady].mean() >= 0.8, clean
+    assert (clean & steady).sum() * PIECE_S >= 5.0, steady
     # An xrun of the session would be silence in place of sound.
-    assert not lost[clean].any(), np.flatnonzero(lost & clean)
-    assert heard.report["counters"]["coverage"] >= 0.95
+    assert not lost[clean & steady].any(), np.flatnonzero(lost & clean & steady)
+    assert heard.report["counters"]["coverage"] >= 0.95 * steady.mean()
     assert heard.report["measured"]["total_frames"] == heard.latency
     assert np.abs(heard.recorded[4:6]).max() > 0.05
 
@@ -104,13 +120,13 @@ def test_a_muted_stem_is_not_in_the_output(jack: Server, song: Path, tmp_path: P
     heard = listen(jack, tmp_path, song, "--mute", "drums", "--stem-outputs", "mix=3,4", "drums=5,6", seconds=8.0)
     played, mix = heard.pair(slice(2, 4))
     _, own = heard.pair(slice(4, 6))
-    clean = np.repeat(heard.clean(), RATE)
+    clean = np.repeat(heard.clean() & heard.steady(), PIECE)
     n = len(clean)
     # Muted, it is heard nowhere; the mix is the song without it.
     assert not own.any()
     drums = expected_stems(heard.recorded[:2])["drums"][:, :n]
     settled = clean & (np.arange(n) >= RATE)
-    assert settled.sum() >= 3 * RATE
+    assert settled.sum() >= RATE
     taken = (played - mix)[:, :n][:, settled]
     expected = drums[:, settled]
     error_db = 10 * np.log10(np.mean((taken - expected) ** 2) / np.mean(expected**2))

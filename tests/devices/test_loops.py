@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.devices.conftest import SCRIPT, Server
+from tests.devices.pace import Pace
 
 pytestmark = pytest.mark.device
 
@@ -78,12 +79,14 @@ def test_threads_that_keep_the_interpreter_busy_take_no_sound_away(jack: Server)
 
 
 def test_sound_goes_through_a_null_sink_and_its_monitor(pulse: Server) -> None:
-    result = pulse.run("looped.py", device="va_loop", ring=8, seconds=3.0)
+    with Pace() as pace:
+        result = pulse.run("looped.py", device="va_loop", ring=8, seconds=3.0)
     pieces = found(result)
     delays = {piece["delay"] for piece in pieces}
-    # How long a sink holds the sound back differs from one opening to the next, but not within a stream.
-    assert len(delays) == 1
-    assert abs(delays.pop() - result["promised"]) < 4800
+    # How long a sink holds the sound back differs from one opening to the next, but not within a stream; a server
+    # that the machine makes late holds it back for longer from then on.
+    assert len(delays) == 1 or len(pace.slow_s)
+    assert abs(min(delays) - result["promised"]) < 4800
     # What the driver alone tells of is an xrun too, and need not be heard.
     lost = result["stats"]["lost_output_frames"] + result["stats"]["lost_input_frames"]
     assert lost == 0 or len(pieces) < len(result["pieces"])

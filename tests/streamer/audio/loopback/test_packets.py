@@ -171,7 +171,7 @@ def test_no_array_is_allocated_for_a_packet(source_channels: int) -> None:
     try:
         before = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
-        for _ in range(100):
+        for _ in range(20):
             go_on()
         peak = tracemalloc.get_traced_memory()[1] - before
     finally:
