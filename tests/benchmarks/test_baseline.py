@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import torch
 
+from engine.errors import UnavailableError
 from tests.engine.mdx23c_models import GOLDEN_NAMES, STRIDE, TINY, WINDOW, Golden, config_data, save_model
 
 GOLDENS_OWN_ROUNDING = 2.5e-5
@@ -85,7 +86,7 @@ def test_the_flaw_of_the_reference_is_kept(tmp_path: Path):
 
 def test_other_norms_are_refused(tmp_path: Path):
     checkpoint = save_model(tmp_path / "a.ckpt", config=config_data(TINY, model={"norm": "GroupNorm2"}))
-    with pytest.raises(SystemExit, match="GroupNorm2 with gelu: only InstanceNorm with gelu is known here"):
+    with pytest.raises(UnavailableError, match="InstanceNorm and gelu, and this one has GroupNorm2 and gelu"):
         baseline.Baseline(checkpoint, checkpoint.with_suffix(".yaml"))
 
 

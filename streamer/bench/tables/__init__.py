@@ -1,0 +1,1 @@
+"""The tables: which rows each has, and what is told of them."""
