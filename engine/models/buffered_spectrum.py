@@ -52,19 +52,10 @@ class BufferedSpectrum:
 
     def forward(self, window: Tensor, mixture: Tensor) -> None:
         """Transform ``window`` (channels, frames) into ``mixture`` (columns, frequencies, channels * 2 * bands)."""
-        a, reach = self._architecture, self._reach
-        padded = self._padded
-        padded[:, reach : reach + self._frames].copy_(window)
-        padded[:, :reach].copy_(window[:, 1 : reach + 1].flip(1))
-        padded[:, reach + self._frames :].copy_(window[:, -reach - 1 : -1].flip(1))
-        columns = padded.as_strided((a.channels, self.columns, a.n_fft), (padded.stride(0), a.hop_frames, 1))
-        cut, spectrum = self._cut[: a.channels], self._spectrum[: a.channels]
-        torch.mul(columns, self._window, out=cut)
+        cut, spectrum = self._cut[: len(window)], self._spectrum[: len(window)]
+        torch.mul(self._cut_columns(window), self._window, out=cut)
         torch.fft.rfft(cut, out=spectrum)
-        # (channels, columns, bands, frequencies, parts) into (columns, frequencies, channels, parts, bands)
-        parts = torch.view_as_real(spectrum)[:, :, : a.bins]
-        parts = parts.view(a.channels, self.columns, a.bands, a.frequencies, COMPLEX).permute(1, 3, 0, 4, 2)
-        mixture.view(parts.shape).copy_(parts)
+        self._fold(spectrum, mixture)
 
     def inverse(self, stems: Tensor, windows: Tensor) -> None:
         """Transform ``stems`` (columns, frequencies, stems * channels * 2 * bands) into ``windows``.
@@ -83,6 +74,21 @@ class BufferedSpectrum:
         self._add_columns(self._cut, self._summed)
         summed = self._summed[:, self._reach : self._reach + self._frames]
         torch.mul(summed.view(windows.shape), self._normaliser, out=windows)
+
+    def _cut_columns(self, window: Tensor) -> Tensor:
+        """Give the columns (channels, columns, n_fft) of a window, which is reflected at both ends."""
+        a, reach, padded = self._architecture, self._reach, self._padded
+        padded[:, reach : reach + self._frames].copy_(window)
+        padded[:, :reach].copy_(window[:, 1 : reach + 1].flip(1))
+        padded[:, reach + self._frames :].copy_(window[:, -reach - 1 : -1].flip(1))
+        return padded.as_strided((a.channels, self.columns, a.n_fft), (padded.stride(0), a.hop_frames, 1))
+
+    def _fold(self, spectrum: Tensor, mixture: Tensor) -> None:
+        """Put (channels, columns, bins) into (columns, frequencies, channels, parts, bands)."""
+        a = self._architecture
+        parts = torch.view_as_real(spectrum)[:, :, : a.bins]
+        parts = parts.view(a.channels, self.columns, a.bands, a.frequencies, COMPLEX).permute(1, 3, 0, 4, 2)
+        mixture.view(parts.shape).copy_(parts)
 
     def _add_columns(self, cut: Tensor, summed: Tensor) -> None:
         a = self._architecture

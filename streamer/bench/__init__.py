@@ -1,1 +1,1 @@
-"""``stemstream bench``: what a network costs on this machine, setting by setting, beside the plain way of running it."""
+"""``stemstream bench``: what a network costs on this machine, setting by setting, beside the plain way."""

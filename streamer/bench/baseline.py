@@ -125,8 +125,8 @@ class Network(nn.Module):
         super().__init__()
         if (config.model.norm, config.model.act) != ("InstanceNorm", "gelu"):
             raise UnavailableError(
-                f"the baseline knows networks with InstanceNorm and gelu, and this one has {config.model.norm or 'no norm'} "
-                f"and {config.model.act}: measure another"
+                "the baseline knows networks with InstanceNorm and gelu, and this one has "
+                f"{config.model.norm or 'no norm'} and {config.model.act}: measure another"
             )
         width, folded = weights["first_conv.weight"].shape[:2]
         self._n_fft, self._hop = config.audio.n_fft, config.audio.hop_length
