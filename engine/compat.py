@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from engine.backends.torch_runtime import torch
 from engine.errors import BlockError, ConfigurationError, ModelError
-from engine.offline import Progress, ProgressCallback, check_audio, separate_blocks
+from engine.heard import check_audio
+from engine.offline import Progress, ProgressCallback, separate_blocks
 from engine.recording import MAX_BLOCK_FRAMES
 from engine.separator import F32, Separator, StateArrays
 from engine.spec import ModelSpec

@@ -17,7 +17,7 @@ BACKENDS = ("torch", "eager", "compiled", "onnx")
 the reference. compiled: by ``torch.compile``, after minutes. onnx: ONNX Runtime."""
 
 PRECISIONS = ("fp32", "bf16", "fp16")
-_DEVICE = re.compile(r"[a-z]+(:\d{1,3})?")
+_DEVICE = re.compile(r"(auto|cpu|cuda|mps|tensorrt|rocm|migraphx|directml|dml|coreml|openvino)(:\d{1,3})?")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ def check_words(device: str, backend: str, precision: str) -> None:
     ConfigurationError
     """
     if _DEVICE.fullmatch(device) is None:
-        raise ConfigurationError(f"device {device!r} is not known: use auto, cpu, cuda, cuda:N or mps")
+        raise ConfigurationError(
+            f"device {device!r} is not known: use auto, cpu, cuda, cuda:N, mps, or a name of ONNX Runtime's"
+        )
     for word, known, what in ((backend, BACKENDS, "backend"), (precision, PRECISIONS, "precision")):
         if word not in (AUTO, *known):
             raise ConfigurationError(f"{what} {word!r} is not known: use {', '.join((AUTO, *known))}")

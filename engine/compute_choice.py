@@ -135,13 +135,14 @@ def load_fastest(
         return load(candidates[0]), Choice(candidates[0], _ALONE, (), best_batch_size(candidates[0], *of_model))
     for compute in candidates:
         if known.get("compute") == asdict(compute):
-            choice = Choice(
-                compute, f"{known.get('reason', '')} (measured earlier)", (), best_batch_size(compute, *of_model)
-            )
-            tell(f"{compute}: {choice.reason}")
-            return load(compute), choice
+            reason = f"{known.get('reason', '')} (measured earlier)"
+            separator = load(compute)
+            tell(f"{compute}: {reason}")
+            return separator, Choice(compute, reason, (), best_batch_size(compute, *of_model))
+    first = load(candidates[0])
+    # Only now: a file that cannot be read is one error, and no measurement.
     tell(f"measuring {' | '.join(map(str, candidates))}, once for this model on this machine")
-    separator, choice = _measure(candidates, load, is_free=precision == AUTO)
+    separator, choice = _measure(candidates, first, load, is_free=precision == AUTO)
     tell(f"{choice.compute}: {choice.reason}")
     remember(key, compute=asdict(choice.compute), reason=choice.reason)
     return separator, replace(choice, batch_size=best_batch_size(choice.compute, *of_model))
@@ -180,9 +181,13 @@ def _candidates(place: ModelPlace, device: str, backend: str, precision: str) ->
     from engine.backends.torch_devices import check_device, fast_precisions, torch_devices
 
     chosen = check_device(device) if fixed[0] else torch_devices()[0]
-    precisions = [fixed[2]] if fixed[2] else list(fast_precisions(chosen))
-    backends = [fixed[1]] if fixed[1] else ["torch"]
-    return [Compute(chosen, each, word) for each in backends for word in precisions]
+    # Some networks need operators that Apple's GPUs lack.
+    devices = ["mps", "cpu"] if chosen == "mps" and not fixed[0] else [chosen]
+    return [
+        Compute(each, fixed[1] or "torch", word)
+        for each in devices
+        for word in ([fixed[2]] if fixed[2] else fast_precisions(each))
+    ]
 
 
 def _model_facts(place: ModelPlace) -> tuple[str, ...]:
@@ -203,16 +208,16 @@ def _digits(place: ModelPlace) -> str:
 
 
 def _measure(
-    candidates: list[Compute], load: Callable[[Compute], Separator], *, is_free: bool
+    candidates: list[Compute], first: Separator, load: Callable[[Compute], Separator], *, is_free: bool
 ) -> tuple[Separator, Choice]:
-    """Run each, and keep the fastest that is good enough; one model is in memory besides the best one so far."""
+    """Run each, of which the first is loaded, and keep the fastest that is good enough; two at most are in memory."""
     measured: list[Measured] = []
     exact: F32 | None = None
     best: tuple[float, Separator] | None = None
     fault: ModelError | None = None
     for compute in candidates:
         try:
-            separator = load(compute)
+            separator = first if compute is candidates[0] else load(compute)
             seconds, stems = _time(separator)
         except ModelError as error:
             fault = fault or error

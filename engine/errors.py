@@ -18,6 +18,7 @@ __all__ = [
     "PlanError",
     "StemstreamError",
     "UnavailableError",
+    "forget_frames",
 ]
 
 
@@ -102,3 +103,15 @@ class AudioFileError(StemstreamError):
 
 class OutputError(StemstreamError):
     """A result cannot be written."""
+
+
+def forget_frames(error: BaseException) -> None:
+    """Take the tracebacks from an error and from all that led to it: they hold whatever was in use when it came."""
+    pending: list[BaseException | None] = [error]
+    cleared: list[BaseException] = []
+    while pending:
+        link = pending.pop()
+        if link is not None and not any(link is other for other in cleared):
+            cleared.append(link)
+            link.__traceback__ = None
+            pending += [link.__cause__, link.__context__]

@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING
 from engine.errors import ConfigurationError, ExportError, ModelError
 from engine.export_check import CheckAudio, ExportCheck, check_export
 from engine.files.part_file import whole_file
-from engine.registry import CHECKPOINT_SUFFIXES, available_models, checked_public_model, require_torch
+from engine.registry import ONNX, find_model, require_torch
 
 if TYPE_CHECKING:
     from engine.models.mdx23c_checkpoint import Mdx23cCheckpoint
 
-__all__ = ["PARTS", "PRECISIONS", "ExportReport", "export_onnx", "find_exportable", "read_exportable", "write_onnx"]
+__all__ = [
+    "PARTS",
+    "PRECISIONS",
+    "ExportReport",
+    "check_choices",
+    "export_onnx",
+    "find_exportable",
+    "read_exportable",
+    "write_onnx",
+]
 
 PARTS = ("waveform", "core")
 PRECISIONS = ("fp32", "fp16")
@@ -93,7 +102,7 @@ def export_onnx(
     >>> export_onnx("model.ckpt", "model.onnx", config="config.yaml")  # doctest: +SKIP
     """
     target = Path(output)
-    _check_choices(part, precision)
+    check_choices(part, precision)
     if target.suffix.lower() != _SUFFIX:
         raise ExportError(f"{str(target)!r} does not end in {_SUFFIX}: choose another file name")
     if os.path.lexists(target) and not overwrite:
@@ -114,24 +123,14 @@ def find_exportable(
     ModelError
         As `export_onnx` does.
     """
-    text = os.fspath(model)
-    path = Path(text)
-    if isinstance(model, str):
-        if any(entry.name == text for entry in available_models()):
-            raise ExportError(f"model {text!r} is no checkpoint: only those of MDX23C models can be exported")
-        public = checked_public_model(text)
-        if public is not None:
-            path, config = public[0], public[1] if config is None else config
-    if path.suffix.lower() == _SUFFIX:
-        raise ExportError(f"model {text!r} is an ONNX file already: it is used as it is")
-    if path.suffix.lower() not in CHECKPOINT_SUFFIXES:
-        raise ExportError(
-            f"model {text!r} is no checkpoint: name a file that ends in {', '.join(CHECKPOINT_SUFFIXES)}, or one of "
-            "the public models that `stemstream models list` shows"
-        )
-    require_torch(path)
+    place = find_model(model, config)
+    if place.kind == ONNX:
+        raise ExportError(f"model {place.name!r} is an ONNX file already: it is used as it is")
+    if place.path is None:
+        raise ExportError(f"model {place.name!r} is no checkpoint: only those of MDX23C models can be exported")
+    require_torch(place.path)
     _require_onnx()
-    return path, config
+    return place.path, place.config
 
 
 def read_exportable(path: Path, config: str | os.PathLike[str] | None = None) -> Mdx23cCheckpoint:
@@ -152,7 +151,7 @@ def write_onnx(
     """Write a checkpoint that was read, as `export_onnx` does; a file that is there is replaced."""
     from engine.models.mdx23c_onnx import build_model
 
-    _check_choices(part, precision)
+    check_choices(part, precision)
     # Opened before the work, so that a place that cannot be written to is told at once.
     with whole_file(target, option="-o") as file:
         data = build_model(checkpoint, part, precision).SerializeToString()
@@ -163,7 +162,8 @@ def write_onnx(
     return ExportReport(target, part, precision, size, check)
 
 
-def _check_choices(part: str, precision: str) -> None:
+def check_choices(part: str, precision: str) -> None:
+    """Refuse words that an export does not know; raises ConfigurationError."""
     for name, value, allowed in (("part", part, PARTS), ("precision", precision, PRECISIONS)):
         if value not in allowed:
             raise ConfigurationError(f"{name} {value!r} is unknown: use {' or '.join(allowed)}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.cache import exports_folder
 from engine.digests import sha256_of
 from engine.errors import ExportError, OutputError
-from engine.export import find_exportable, read_exportable, write_onnx
+from engine.export import check_choices, find_exportable, read_exportable, write_onnx
 from engine.file_lock import locked
 from engine.model_file import check_model_file
 from engine.separator import Separator
@@ -50,9 +50,12 @@ def exported(
     ------
     ModelError
         If the model cannot be read or exported.
+    ConfigurationError
+        If the part or the precision is unknown.
     OutputError
         If the file cannot be written.
     """
+    check_choices(part, precision)
     source = getattr(model, "path", None) if isinstance(model, Separator) else model
     if source is None:
         raise ExportError("this model is no file: only checkpoints of MDX23C models can be exported")
@@ -60,12 +63,11 @@ def exported(
     target = exports_folder() / f"{path.stem}-{_digits(path, settings, precision, part)}.onnx"
     if target.is_file():
         return target
-    checkpoint = read_exportable(path, settings)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with locked(target.with_name(f".{target.name}.lock"), waiting):
             if not target.is_file():
-                write_onnx(checkpoint, target, part=part, precision=precision)
+                write_onnx(read_exportable(path, settings), target, part=part, precision=precision)
     except OSError as error:
         raise OutputError(
             f"{str(target)!r} cannot be written ({error.strerror}): correct the permissions of its folder, or name "
@@ -79,7 +81,7 @@ def _digits(path: Path, config: str | os.PathLike[str] | None, precision: str, p
 
     check_model_file(path, f"checkpoint {str(path)!r}", kind="checkpoint", remedy="download it again")
     settings, _, _ = find_config(path, config)
-    facts = [sha256_of(path), path.stem, settings.model_dump_json(), part, precision, _version()]
+    facts = [sha256_of(path), settings.model_dump_json(), part, precision, _version()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:_DIGITS]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import ConfigurationError, StemstreamError
+from engine.errors import ConfigurationError, StemstreamError, forget_frames
 from engine.file_separation import FileReport, separate_file
 from engine.files.folders import AudioInput
 from engine.offline_model import OfflineModel
@@ -91,8 +91,9 @@ def separate_files(
         If ``jobs`` is out of range.
     """
     check_jobs(jobs)
-    batch = _Batch(model, folder, Worker() if worker is None else worker, settings)
-    with ThreadPoolExecutor(jobs, "stemstream-file") as pool:
+    worker = Worker() if worker is None else worker
+    batch = _Batch(model, folder, worker, settings)
+    with worker.staying(), ThreadPoolExecutor(jobs, "stemstream-file") as pool:
         futures = deque(pool.submit(batch.separate, each) for each in inputs)
         try:
             while futures:
@@ -163,14 +164,7 @@ class _Batch:
 
 def _failed(each: AudioInput, error: StemstreamError) -> FileOutcome:
     trace = "".join(traceback.format_exception(error))
-    pending: list[BaseException | None] = [error]
-    cleared: list[BaseException] = []
-    while pending:
-        link = pending.pop()
-        if link is not None and not any(link is other for other in cleared):
-            cleared.append(link)
-            link.__traceback__ = None
-            pending += [link.__cause__, link.__context__]
+    forget_frames(error)
     return FileOutcome(each, error=error, trace=trace)
 
 

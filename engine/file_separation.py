@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engine.digests import sha256_of
 from engine.errors import AudioFileError, ConfigurationError
 from engine.excerpt import Excerpt
@@ -26,7 +28,8 @@ from engine.offline import SeparationCounters, separate_blocks
 from engine.offline_model import OfflineModel
 from engine.plan import WindowPlan, offline_plan
 from engine.progress import Cancel, ProgressCallback
-from engine.separator import Separator
+from engine.recording import MAX_BLOCK_FRAMES
+from engine.separator import F32, Separator
 from engine.worker_client import WorkerLike
 
 __all__ = ["FileReport", "separate_file", "stem_outputs"]
@@ -56,6 +59,10 @@ class FileReport:
     windows, silent_windows, non_finite_samples : int
         Windows the model ran; windows of digital silence that it did not need to run; input samples replaced by
         silence.
+    batch_size : int
+        The most windows a run of the model in the end.
+    halved_from : int
+        The most windows a run before memory ran out; 0 where it did not.
     clipped_samples : dict of str to int
         Samples above full scale that a file of integers could not hold, by stem.
     over_db : dict of str to float
@@ -79,6 +86,8 @@ class FileReport:
     windows: int = 0
     non_finite_samples: int = 0
     silent_windows: int = 0
+    batch_size: int = 0
+    halved_from: int = 0
     clipped_samples: dict[str, int] = field(default_factory=dict)
     over_db: dict[str, float] = field(default_factory=dict)
     gain_db: float = 0.0
@@ -114,6 +123,7 @@ def separate_file(
     model_id: str | None = None,
     progress: ProgressCallback | None = None,
     cancel: Cancel | None = None,
+    pipelined: bool = True,
 ) -> FileReport:
     """Separate one file into one file per stem.
 
@@ -147,6 +157,9 @@ def separate_file(
         whatever is there, but never the input.
     model_id : str, optional
         What tells the model from all others, for that comparison; its name if left out.
+    pipelined : bool
+        Read, and convert to the model's rate, on a thread of its own, beside the model and beside the thread of the
+        caller, which converts back, encodes and writes. The files are the same either way.
 
     Returns
     -------
@@ -213,7 +226,7 @@ def separate_file(
                 return report(frames or 0, was_done=True)
         parts = separate_blocks(
             model,
-            reader.blocks(_BLOCK_FRAMES),
+            reader.blocks(_BLOCK_FRAMES, reused=True),
             reader.sample_rate,
             channels=reader.channels,
             frames=reader.frames,
@@ -225,6 +238,8 @@ def separate_file(
             progress=progress,
             cancel=cancel,
             counters=counters,
+            pipelined=pipelined,
+            into=_OnePart(),
         )
         with contextlib.closing(parts):
             writers = StemWriters(
@@ -242,6 +257,8 @@ def separate_file(
         windows=counters.windows,
         silent_windows=counters.silent_windows,
         non_finite_samples=counters.non_finite_samples,
+        batch_size=counters.batch_size,
+        halved_from=counters.halved_from,
         clipped_samples=levels.clipped_samples,
         over_db=levels.over_db,
         gain_db=levels.gain_db,
@@ -273,6 +290,18 @@ def stem_outputs(
     for output in outputs.values():
         check_ending(template, output, ext)
     return outputs
+
+
+class _OnePart:
+    """The memory of all parts, one after the other: each is written before the next comes."""
+
+    def __init__(self) -> None:
+        self._frames = np.zeros((0, 0, MAX_BLOCK_FRAMES), np.float32)
+
+    def __call__(self, shape: tuple[int, int, int]) -> F32:
+        if self._frames.shape[:2] != shape[:2]:
+            self._frames = np.zeros((*shape[:2], MAX_BLOCK_FRAMES), np.float32)
+        return self._frames[..., : shape[-1]]
 
 
 def _chosen_model(separator: Separator, stems: Sequence[str] | None, two_stems: str | None) -> OfflineModel:

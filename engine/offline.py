@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import BlockError, ConfigurationError
+from engine.errors import ConfigurationError
+from engine.file_pipeline import fed_beside, fed_in_turn
 from engine.files.rate_converter import RateConverter, converted_frames
+from engine.heard import SeparationCounters, check_audio, heard_pieces
 from engine.offline_model import OfflineModel
 from engine.plan import WindowPlan, offline_plan
 from engine.progress import Cancel, Meter, Progress, ProgressCallback
@@ -26,28 +28,6 @@ __all__ = ["Progress", "ProgressCallback", "SeparationCounters", "separate", "se
 
 _MAX_RATE = 768_000
 F32 = npt.NDArray[np.float32]
-
-
-@dataclass
-class SeparationCounters:
-    """What happened on the way; filled while a separation runs.
-
-    Attributes
-    ----------
-    frames : int
-        Input frames taken, at the input's rate.
-    non_finite_samples : int
-        Input samples replaced by silence.
-    windows : int
-        Windows the model ran.
-    silent_windows : int
-        Windows of digital silence that need not be run, for the model had been asked before.
-    """
-
-    frames: int = 0
-    non_finite_samples: int = 0
-    windows: int = 0
-    silent_windows: int = 0
 
 
 def separate(
@@ -86,7 +66,7 @@ def separate(
     worker : Worker, optional
         Shared with other streams; otherwise one for this call.
     progress : callable, optional
-        Called with a `Progress` for every window and every block.
+        Called with a `Progress` again and again: for every window, or every few where they are short.
     cancel : threading.Event, optional
         Once it is set, the separation ends within the window that is under way.
     counters : SeparationCounters, optional
@@ -110,6 +90,10 @@ def separate(
     model = _model(separator, stems, with_rest)
     separated = np.zeros((len(model.names), *audio.shape), np.float32)
     done = 0
+
+    def rest(shape: tuple[int, int, int]) -> F32:
+        return separated[..., done : done + shape[-1]]
+
     blocks = (audio[:, n : n + MAX_BLOCK_FRAMES] for n in range(0, audio.shape[1], MAX_BLOCK_FRAMES))
     for part in separate_blocks(
         model,
@@ -124,21 +108,12 @@ def separate(
         progress=progress,
         cancel=cancel,
         counters=counters,
+        into=rest if sample_rate == model.spec.sample_rate else None,
     ):
-        separated[..., done : done + part.shape[-1]] = part
+        if sample_rate != model.spec.sample_rate:
+            separated[..., done : done + part.shape[-1]] = part
         done += part.shape[-1]
     return separated
-
-
-def check_audio(audio: npt.NDArray[Any]) -> None:
-    """Refuse what is not an array (1 or 2 channels, frames) of floats."""
-    if not isinstance(audio, np.ndarray) or audio.ndim != 2 or audio.shape[0] not in (1, 2):
-        raise BlockError(
-            f"audio must be an array of shape (1 or 2 channels, frames), not {type(audio).__name__} of shape "
-            f"{getattr(audio, 'shape', None)}: transpose it or mix it down"
-        )
-    if audio.dtype.kind != "f":
-        raise BlockError(f"audio must hold floats, not {audio.dtype}: divide integers by their full scale first")
 
 
 def separate_blocks(
@@ -159,6 +134,8 @@ def separate_blocks(
     progress: ProgressCallback | None = None,
     cancel: Cancel | None = None,
     counters: SeparationCounters | None = None,
+    pipelined: bool = False,
+    into: Callable[[tuple[int, int, int]], F32] | None = None,
 ) -> Generator[F32, None, None]:
     """Separate a recording that comes in blocks; memory does not grow with its length.
 
@@ -174,12 +151,19 @@ def separate_blocks(
     start_frame, stop_frame : int
         Give only the frames ``[start_frame, stop_frame)``, as they are in the whole: the model runs the windows that
         have a part in them, and sees what lies around. A stateful model hears ``spec.priming_frames`` before them.
-        What comes after is not read any further than the last window reaches.
+        What comes after is not read any further than the last window reaches, or than fits into the queue.
+    pipelined : bool
+        Take the blocks, and convert them to the model's rate, on a thread of their own. What comes out is the same.
+    into : callable, optional
+        Gives an array of float32 for a part of a shape, (stems, channels, n) with n at most
+        `engine.recording.MAX_BLOCK_FRAMES`, which is then converted and trimmed; the same memory may be given again
+        once the next part is asked for. Left out: a fresh one for each.
 
     Yields
     ------
     ndarray of float32, shape (stems, channels, n)
-        Together exactly as many frames as came in or were asked for, at the same rate. Each is the caller's to keep.
+        Together exactly as many frames as came in or were asked for, at the same rate. Each is the caller's to keep,
+        unless ``into`` gave the memory.
 
     Raises
     ------
@@ -204,46 +188,44 @@ def separate_blocks(
     known = stop_frame if frames is None else frames
     total = None if known is None else converted_frames(known, sample_rate, spec.sample_rate)
     own = Worker(batch_size) if worker is None else worker
-
-    def show(recording: Recording) -> None:
-        meter.show(math.nan if total is None else recording.fraction(total))
-
     track = Recording(
         model,
         plan,
         channels,
-        own.batch_size,
+        own,
         gives_mixture=model.residual_index is not None if is_converted else model.with_rest,
         start=wanted.start,
         stop=wanted.stop,
-        tick=show,
     )
-    into_model = RateConverter(sample_rate, spec.sample_rate, channels)
     way_back = _way_back(model, sample_rate, channels, wanted.first_frame) if is_converted else None
-    finish = _with_rest if model.with_rest else _as_it_is
+    into_model = RateConverter(sample_rate, spec.sample_rate, channels)
+    pieces = heard_pieces(blocks, into_model, way_back, counters, stop_frame)
+    finish = _Rest(channels) if model.with_rest else _as_it_is
     trim = _Trim(wanted.first_frame, start_frame, stop_frame)
     own.attach(track, warm_up=False)
     try:
         meter.show(math.nan if total is None else 0.0)
-        for block in blocks:
-            heard = _finite(block, counters)
-            if way_back is not None:
-                way_back.hear(heard)
-            for part in track.run(into_model.process(heard), own):
-                yield from trim(finish(part) if way_back is None else way_back.convert(part))
-            show(track)
-            if track.is_complete:
-                break
-        else:
-            for final in (track.run(into_model.flush(), own), track.finish(own)):
-                for part in final:
+        fed = fed_beside if pipelined else fed_in_turn
+        with contextlib.closing(fed(pieces, track, meter.is_cancelled)) as turns:
+            for _ in turns:
+                meter.show(math.nan if total is None else track.fraction(total))
+                while n := track.ready_frames:
+                    shape = (track.rows, channels, n)
+                    part = np.empty(shape, np.float32) if into is None else into(shape)
+                    track.drain(part)
                     yield from trim(finish(part) if way_back is None else way_back.convert(part))
         if way_back is not None:
             yield from trim(way_back.flush(counters.frames if stop_frame is None else min(counters.frames, stop_frame)))
         meter.finish()
     finally:
-        counters.windows, counters.silent_windows = track.windows, track.silent_windows
+        _count(track, counters)
         own.detach(track)
+
+
+def _count(track: Recording, counters: SeparationCounters) -> None:
+    counters.windows, counters.silent_windows = track.windows, track.silent_windows
+    counters.batch_size = track.batch_size
+    counters.halved_from = track.first_batch_size if track.first_batch_size > track.batch_size > 0 else 0
 
 
 def _model(separator: Separator, stems: Sequence[str] | None, with_rest: bool) -> OfflineModel:
@@ -285,10 +267,15 @@ def _as_it_is(part: F32) -> F32:
     return part
 
 
-def _with_rest(part: F32) -> F32:
-    """Take the stems from the input, which comes behind them."""
-    part[-1] -= part[:-1].sum(axis=0)
-    return part
+class _Rest:
+    """Takes the stems of a part from the input, which comes behind them."""
+
+    def __init__(self, channels: int) -> None:
+        self._sum = np.zeros((channels, MAX_BLOCK_FRAMES), np.float32)
+
+    def __call__(self, part: F32) -> F32:
+        part[-1] -= np.add.reduce(part[:-1], axis=0, out=self._sum[:, : part.shape[-1]])
+        return part
 
 
 class _Trim:
@@ -306,16 +293,3 @@ class _Trim:
         high = end if self._stop is None else min(end, self._stop)
         if low < high:
             yield part if (low, high) == (begin, end) else part[..., low - begin : high - begin]
-
-
-def _finite(block: npt.NDArray[Any], counters: SeparationCounters) -> F32:
-    """Give the block as float32 with silence for samples that are not finite."""
-    check_audio(block)
-    with np.errstate(over="ignore"):
-        heard = np.ascontiguousarray(block, np.float32)
-    counters.frames += heard.shape[1]
-    finite = np.isfinite(heard)
-    if finite.all():
-        return heard
-    counters.non_finite_samples += finite.size - int(np.count_nonzero(finite))
-    return np.where(finite, heard, np.float32(0.0))

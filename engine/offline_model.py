@@ -100,7 +100,8 @@ class OfflineModel(Separator):
         """Put the stems that are wanted into ``out``, made of all that were added up and of the input."""
         for row, place in zip(out, self.rows, strict=True):
             if place == _SUBTRACTED:
-                np.subtract(mixture, stems.sum(axis=0), out=row)
+                np.add.reduce(stems, axis=0, out=row)
+                np.subtract(mixture, row, out=row)
             else:
                 np.copyto(row, stems[place])
 
@@ -155,13 +156,27 @@ class OfflineRunner(Runner):
         for place, row in enumerate(rows):
             if place != row:
                 np.copyto(inner.windows[place], inner.windows[row])
-        inner.run(len(rows))
+        try:
+            inner.run(len(rows))
+        except BaseException:
+            self._put_back(rows)
+            raise
         for place, row in reversed(list(enumerate(rows))):
             if not self._is_view:
                 for stem, source in zip(self.stems[row], self._model.places, strict=True):
                     np.copyto(stem, inner.stems[place, source])
             elif place != row:
                 np.copyto(self.stems[row], self.stems[place])
+
+    def _put_back(self, rows: list[int]) -> None:
+        """Let every window be where the caller put it, who may run it again."""
+        windows = self._inner.windows
+        for place, row in reversed(list(enumerate(rows))):
+            if place != row:
+                np.copyto(windows[row], windows[place])
+        for row in range(rows[-1]):
+            if row not in rows:
+                windows[row] = 0.0
 
 
 def _is_silent(window: F32) -> bool:

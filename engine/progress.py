@@ -48,6 +48,10 @@ class Meter:
         self._cancel = cancel
         self._begin = time.monotonic()
 
+    def is_cancelled(self) -> bool:
+        """Whether it shall stop; any thread may ask."""
+        return self._cancel is not None and self._cancel.is_set()
+
     def show(self, fraction: float) -> None:
         """Call back.
 
@@ -56,7 +60,7 @@ class Meter:
         concurrent.futures.CancelledError
             If the separation is cancelled.
         """
-        if self._cancel is not None and self._cancel.is_set():
+        if self.is_cancelled():
             raise CancelledError("the separation was cancelled")
         if self._callback is not None:
             spent = time.monotonic() - self._begin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,17 @@ __all__ = ["MAX_BLOCK_FRAMES", "Recording"]
 
 F32 = npt.NDArray[np.float32]
 MAX_BLOCK_FRAMES = 1 << 15
-"""Most frames taken at once."""
+"""Most frames taken or given at once."""
+_WORTH_FRAMES = 1 << 13
+"""What is ready is given in pieces of at least so many frames: each costs a turn of the thread that separates."""
 
 
 class Recording:
     """One recording as a client of the worker, at the model's rate. Nothing is dropped, whoever is slower.
 
-    The thread that separates calls ``run`` and ``finish``; the worker calls the methods of ``WorkerClient``.
+    One thread feeds it and one drains it, which may be the same; the worker calls the methods of ``WorkerClient``.
+    Whoever has nothing to do waits for the others. After construction no
+    array is allocated, but for the ends of the recording.
 
     Parameters
     ----------
@@ -33,25 +37,24 @@ class Recording:
     plan : WindowPlan
     channels : int
         The model's, or 1 for a stereo model (duplicated in, averaged out).
-    batch_size : int
-        Windows that may be under way at once.
+    worker : Worker
+        Whose client it will be.
     gives_mixture : bool
         Behind the stems, as one more, comes the input that they were made of.
     start, stop : int
         The frames to give; left out, all of the recording. Only windows with a part in them are run, and those that
         prime a state before them. The recording must be fed from its first frame all the same.
-    tick : callable, optional
-        Called with the recording, from the thread that separates, whenever a window is done; an exception from it ends
-        the separation. It must not hold the recording itself: its buffers would wait for the garbage collector.
 
     Attributes
     ----------
     raises_faults : bool
-        True: what a window fails with is raised by ``run`` or ``finish``.
+        True: what a window fails with is raised by ``await_ready``.
     windows : int
         Windows the model ran.
     silent_windows : int
         Windows of digital silence that it did not need to run.
+    batch_size, first_batch_size : int
+        The most windows of the last run and of the first; 0 before it. Less in the end means that memory ran out.
     """
 
     raises_faults = True
@@ -61,12 +64,11 @@ class Recording:
         model: OfflineModel,
         plan: WindowPlan,
         channels: int,
-        batch_size: int,
+        worker: WorkerLike,
         *,
         gives_mixture: bool = False,
         start: int = 0,
         stop: int | None = None,
-        tick: Callable[[Recording], None] = lambda _: None,
     ) -> None:
         spec = model.spec
         self._model = model
@@ -74,17 +76,25 @@ class Recording:
         self._channels = channels
         self._gives_mixture = gives_mixture
         self._start, self._stop = start, stop
-        self._tick = tick
+        self._worker = worker
         self._stream = WindowStream(spec, plan, keep_provisional=False)
         self._stream.start(_window_with(plan, start))
         self._first_index = self._stream.next_index
         self._model_channels = spec.channels
-        ahead = (batch_size + 1) * plan.hop_frames
+        # While one batch runs, the results of the one before it are taken and the input of the next is brought.
+        ahead = (2 * worker.batch_size + 2) * plan.hop_frames
         behind = self._stream.priming_hops * plan.hop_frames if start else 0
         self._room = 2 * plan.window_frames + plan.reach_frames + ahead + behind + MAX_BLOCK_FRAMES
         self._input = FrameRing((channels,), 2 * self._room)
         # Its first frame is the first that is given.
-        self._output = FrameRing((len(spec.stems), channels), ahead + 2 * plan.hop_frames)
+        self._output = FrameRing((len(spec.stems), channels), max(ahead, plan.hop_frames + 2 * _WORTH_FRAMES))
+        self._mono = np.zeros((1, plan.window_frames), np.float32)
+        self._averaged = np.zeros((len(spec.stems), 1, plan.hop_frames), np.float32)
+        if not model.gives_what_it_runs:
+            self._stems = np.zeros((len(spec.stems), channels, MAX_BLOCK_FRAMES), np.float32)
+            self._mixture = np.zeros((channels, MAX_BLOCK_FRAMES), np.float32)
+        # Windows that make up such a piece: nobody need look at each of them.
+        self._look_windows = max(1, _WORTH_FRAMES // plan.hop_frames)
         self._heard = 0
         self._total: int | None = None
         self._drained = start
@@ -92,13 +102,64 @@ class Recording:
         self._fault: Exception | None = None
         self.windows = 0
         self.silent_windows = 0
+        self.batch_size = self.first_batch_size = 0
 
-    # The thread that separates.
+    @property
+    def rows(self) -> int:
+        """How many stems ``drain`` gives, the input among them where that is wished."""
+        return len(self._model.outputs) + self._gives_mixture
+
+    def nudge(self) -> None:
+        """Have those who wait look again."""
+        self._worker.nudge()
+
+    def _check(self) -> None:
+        if self._has_failed:
+            # The traceback of the fault leads to this recording, which would hold itself.
+            fault, self._fault = self._fault, None
+            raise ModelError(f"model {self._model.spec.name!r} failed after {self.windows} windows: {fault}") from fault
+
+    # Who feeds it.
+
+    def feed(self, audio: F32) -> int:
+        """Take as much as there is room for of audio, shape (channels, n); gives how much that was."""
+        n: int = min(self._free_frames, audio.shape[1], MAX_BLOCK_FRAMES)
+        if n > 0:
+            self._input.append(audio[:, :n])
+            self._heard += n
+            self._worker.wake()
+        return max(0, n)
+
+    def end(self) -> None:
+        """Say that the recording ended."""
+        self._total = self._heard
+        self._worker.wake()
+        self.nudge()
+
+    def await_room(self, or_else: Callable[[], bool]) -> bool:
+        """Block until ``feed`` would take something or ``or_else()`` holds; False if the model, or the worker, failed.
+
+        Who drains it is told of the failure.
+        """
+        self._worker.wait(lambda: self._free_frames > 0 or or_else() or self._has_failed)
+        return self._free_frames > 0 and not self._has_failed
+
+    @property
+    def _free_frames(self) -> int:
+        # Windows still reach back by their length, and the complement by the reach, behind what was drained.
+        return self._drained + self._room - self._heard
+
+    # Who drains it.
 
     @property
     def is_complete(self) -> bool:
-        """Whether every frame before ``stop`` was given, so that the rest need not be fed."""
-        return self._stop is not None and self._drained >= self._stop
+        """Whether every frame that is asked for was given, so that the rest need not be fed."""
+        return self._end is not None and self._drained >= self._end
+
+    @property
+    def _end(self) -> int | None:
+        ends = [end for end in (self._stop, self._total) if end is not None]
+        return min(ends) if ends else None
 
     def fraction(self, total: int) -> float:
         """Share of the windows that are done, of a recording of ``total`` frames."""
@@ -107,76 +168,52 @@ class Recording:
             return 0.0
         return min(1.0, self._done / (self._plan.window_for(end - 1) + 1 - self._first_index))
 
-    def run(self, audio: F32, worker: WorkerLike) -> Iterator[F32]:
-        """Take audio, shape (channels, n), and give the stems that are ready, each (stems, channels, m).
+    @property
+    def ready_frames(self) -> int:
+        """Frames that ``drain`` can give, as far as that is worth a piece; 0 otherwise."""
+        ends = [end for end in (self._start + self._output.written, self._end) if end is not None]
+        ready = min(ends) - self._drained
+        return min(ready, MAX_BLOCK_FRAMES) if ready >= _WORTH_FRAMES or self._drained + ready == self._end else 0
+
+    def await_ready(self, or_else: Callable[[], bool]) -> None:
+        """Block until frames are ready, windows were run that somebody may want to hear of, or ``or_else()`` holds.
 
         Raises
         ------
         ModelError
-            If the model failed.
+            If the model failed, or the worker ended.
         """
-        done = 0
-        while done < audio.shape[1] and not self.is_complete:
-            # Windows still reach back by their length, and the complement by the reach, behind what was drained.
-            free = self._drained + self._room - self._heard
-            n = min(free, audio.shape[1] - done, MAX_BLOCK_FRAMES)
-            if n > 0:
-                self._input.append(audio[:, done : done + n])
-                done += n
-                self._heard += n
-                worker.wake()
-            else:
-                self._await(worker)
-            yield from self._drain(worker)
+        done = self._done + self._look_windows
 
-    def finish(self, worker: WorkerLike) -> Iterator[F32]:
-        """Say that the recording ended, and give the rest."""
-        self._total = self._heard
-        end = self._heard if self._stop is None else min(self._heard, self._stop)
-        worker.wake()
-        while self._drained < end:
-            self._await(worker)
-            yield from self._drain(worker)
+        def is_over() -> bool:
+            return self.ready_frames > 0 or self.is_complete or self._done >= done or or_else() or self._has_failed
 
-    def _await(self, worker: WorkerLike) -> None:
-        done = self._done
-        if not worker.wait(lambda: self._has_output() or self._done != done):
+        if not self._worker.wait(is_over):
             raise ModelError(f"the worker that ran {self._model.spec.name!r} has ended: see its log")
-        self._tick(self)
+        self._check()
+
+    def drain(self, out: F32) -> None:
+        """Give the next frames, at most those that are ready, in ``out``, shape (rows, channels, n)."""
+        self._check()
+        n = out.shape[-1]
+        model = self._model
+        given = out[: len(model.outputs)]
+        if model.gives_what_it_runs:
+            self._output.copy(self._drained - self._start, given)
+        else:
+            stems, mixture = self._stems[..., :n], self._mixture[:, :n]
+            self._input.copy(self._drained, mixture)
+            self._output.copy(self._drained - self._start, stems)
+            model.choose(stems, mixture, given)
+        if self._gives_mixture:
+            self._input.copy(self._drained, out[-1])
+        self._drained += n
+        self._worker.wake()
+        self.nudge()
 
     @property
     def _done(self) -> int:
         return self.windows + self.silent_windows
-
-    def _has_output(self) -> bool:
-        return self._start + self._output.written > self._drained or self._has_failed
-
-    def _drain(self, worker: WorkerLike) -> Iterator[F32]:
-        if self._has_failed:
-            # The traceback of the fault leads to this recording, which would hold itself.
-            fault, self._fault = self._fault, None
-            raise ModelError(f"model {self._model.spec.name!r} failed after {self.windows} windows: {fault}") from fault
-        ends = (self._start + self._output.written, self._total, self._stop)
-        end = min(end for end in ends if end is not None)
-        if end <= self._drained:
-            return
-        n = end - self._drained
-        model = self._model
-        part = np.empty((len(model.outputs) + self._gives_mixture, self._channels, n), np.float32)
-        given = part[: len(model.outputs)]
-        if model.gives_what_it_runs:
-            self._output.copy(self._drained - self._start, given)
-        else:
-            mixture = np.empty((self._channels, n), np.float32)
-            self._input.copy(self._drained, mixture)
-            stems = np.empty((len(model.spec.stems), self._channels, n), np.float32)
-            self._output.copy(self._drained - self._start, stems)
-            model.choose(stems, mixture, given)
-        if self._gives_mixture:
-            self._input.copy(self._drained, part[-1])
-        self._drained = end
-        worker.wake()
-        yield part
 
     # The worker.
 
@@ -202,16 +239,18 @@ class Recording:
 
     def load(self, runner: Runner, row: int) -> bool:
         """Put the next window into a row."""
+        self.first_batch_size = self.first_batch_size or runner.batch_size
         return self.slack_s() is not None and self._stream.load(self._read, runner, row)
 
     def store(self, runner: Runner, row: int, elapsed_s: float) -> None:
         """Add what has become final to the output."""
+        self.batch_size = runner.batch_size
         index, is_delivered = self._stream.store(runner, row)
         if is_delivered:
             before = self._start - (self._plan.final_before(index) - self._plan.hop_frames)
             final = self._stream.overlap.final[..., max(0, before) :]
             if final.shape[1] != self._channels:
-                final = final.mean(axis=1, keepdims=True)
+                final = np.mean(final, axis=1, keepdims=True, out=self._averaged[..., : final.shape[-1]])
             self._output.append(final)
         if isinstance(runner, OfflineRunner) and runner.skipped[row]:
             self.silent_windows += 1
@@ -241,7 +280,7 @@ class Recording:
         return self._heard >= max(end, mirrored)
 
     def _read(self, start: int, out: F32) -> bool:
-        heard = out if self._channels == self._model_channels else np.empty((1, out.shape[1]), np.float32)
+        heard = out if self._channels == self._model_channels else self._mono[:, : out.shape[1]]
         self._read_filled(start, heard)
         if heard is not out:
             out[...] = heard

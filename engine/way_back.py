@@ -54,7 +54,8 @@ def model_excerpt(start: int, stop: int | None, sample_rate: int, model_rate: in
 class WayBack:
     """Takes stems back to the input's rate; what two conversions took from the input goes to the residual stem.
 
-    So stems that add up to what the model heard add up to the input. Belongs to one thread.
+    So stems that add up to what the model heard add up to the input. One thread calls ``hear``, which may be another
+    than that of the rest; what it hears must be there before what is made of it.
 
     Parameters
     ----------
@@ -88,6 +89,7 @@ class WayBack:
         self._converter = RateConverter(model_rate, sample_rate, self._rows * channels)
         self._keeps_heard = with_rest or residual is not None
         self._heard: deque[F32] = deque()
+        self._heard_frames = self._taken_frames = 0
         self._unheard = first_frame
         self._given = first_frame
 
@@ -96,7 +98,9 @@ class WayBack:
         before = min(self._unheard, block.shape[1])
         self._unheard -= before
         if self._keeps_heard and before < block.shape[1]:
-            self._heard.append(block[:, before:])
+            # A copy, for whoever reads may use one array for all blocks.
+            self._heard.append(block[:, before:].copy())
+            self._heard_frames += block.shape[1] - before
 
     def convert(self, part: F32) -> F32:
         """Convert stems, and the mixture behind them where there is a residual: shape (rows, channels, n)."""
@@ -112,7 +116,7 @@ class WayBack:
     def _completed(self, rows: F32) -> F32:
         n = rows.shape[1]
         if self._keeps_heard:
-            n = min(n, sum(block.shape[1] for block in self._heard))
+            n = min(n, self._heard_frames - self._taken_frames)
         part = rows[:, :n].reshape(self._rows, self._channels, n)
         self._given += n
         if not self._keeps_heard:
@@ -127,6 +131,7 @@ class WayBack:
 
     def _take(self, n: int) -> F32:
         heard = np.empty((self._channels, n), np.float32)
+        self._taken_frames += n
         done = 0
         while done < n:
             block = self._heard.popleft()

@@ -7,25 +7,21 @@ import contextlib
 import logging
 import queue
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
 
 from engine.denormals import DenormalsAsZero
-from engine.errors import ConfigurationError, LifecycleError, ModelError
+from engine.errors import ConfigurationError, LifecycleError
 from engine.priority import PriorityReport, raise_priority
-from engine.separator import Runner
-from engine.worker_client import WAITING, WorkerClient, by_urgency
+from engine.runner_pool import RunnerPool, RunOutcome
+from engine.worker_client import WAITING, RunnerKey, WorkerClient, by_urgency, pause_for_others, runner_key
 
 __all__ = ["Worker"]
 
 _Answer = TypeVar("_Answer")
 
 _LOGGER = logging.getLogger("stemstream.worker")
-_WARM_UP_RUNS = 3
-_TIMED_RUNS = 10
-_TIMED_SECONDS = 0.5
 _CHECK_SECONDS = 1.0
 _EXIT_SECONDS = 5.0
 _MAX_BATCH = 1024
@@ -36,7 +32,8 @@ class Worker:
     """Runs the models of any number of streams on one thread, which starts with the first and ends with the last.
 
     Windows leave in the order of their deadlines. A batch takes what is due: one window of each stream with the same
-    separator, and several of a stream that waits for them, up to ``batch_size``. Nothing is delayed to fill a batch.
+    separator, and several of a stream that waits for them, up to ``batch_size``. It waits for the window of another
+    live stream only where that saves time and all are in time nevertheless, see `engine.batching.pause_s`.
 
     Parameters
     ----------
@@ -64,7 +61,8 @@ class Worker:
         self._wanted_priority = priority
         self._priority: PriorityReport | None = None
         self._clients: tuple[WorkerClient, ...] = ()
-        self._runners: dict[tuple[int, int], tuple[Runner, tuple[float, ...]]] = {}
+        self._stays = 0
+        self._pool = RunnerPool(batch_size)
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._awake = False
@@ -73,6 +71,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._is_serving = False
         self._has_due = False
+        self._pause_s = 0.0
         self._last_fault = ""
         self._turn = 0
 
@@ -85,6 +84,11 @@ class Worker:
     def is_running(self) -> bool:
         """Whether the thread is alive and at work."""
         return self._thread is not None and self._is_serving
+
+    @property
+    def runs_by_rows(self) -> dict[int, int]:
+        """Runs so far by the windows in each, without those of warm-ups."""
+        return dict(self._pool.runs_by_rows)
 
     @property
     def priority(self) -> PriorityReport | None:
@@ -130,7 +134,7 @@ class Worker:
 
         For before a stream begins: the streams of this worker wait meanwhile.
         """
-        return self._ask(lambda: _time_runs(self._runners[_key(client)][0], runs, seconds))
+        return self._ask(lambda: self._pool.time_runs(runner_key(client), runs, seconds))
 
     def detach(self, client: WorkerClient) -> None:
         """Let a client go; the thread ends with the last one."""
@@ -148,6 +152,20 @@ class Worker:
                 self._dismiss(client)
             self._stop_if_unused()
 
+    @contextlib.contextmanager
+    def staying(self) -> Iterator[None]:
+        """Within the block keep thread and runners also while no stream is attached: the next one finds them warm."""
+        with self._lifecycle:
+            self._stays += 1
+        try:
+            yield
+        finally:
+            with self._lifecycle:
+                self._stays -= 1
+                if self.is_running:
+                    self._ask(self._tidy)
+                self._stop_if_unused()
+
     def wake(self) -> None:
         """Say that a client may have a due window. Never blocks; any thread."""
         if not self._awake:
@@ -155,7 +173,7 @@ class Worker:
             self._tokens.put(None)
 
     def wait(self, until: Callable[[], bool], timeout_s: float | None = None) -> bool:
-        """Block until ``until()`` holds, as checked after every run. Any thread but the worker's.
+        """Block until ``until()`` holds, as checked after every run and nudge. Any thread but the worker's.
 
         Returns
         -------
@@ -165,6 +183,11 @@ class Worker:
         with self._progress:
             self._progress.wait_for(lambda: until() or not self.is_running, timeout_s)
             return until()
+
+    def nudge(self) -> None:
+        """Have those who wait look again: something has changed that is not the worker's doing. Any thread."""
+        with self._progress:
+            self._progress.notify_all()
 
     def _ask(self, action: Callable[[], _Answer]) -> _Answer:
         """Have the worker's thread do something and hand its outcome, or its error, to this one."""
@@ -186,7 +209,7 @@ class Worker:
         return answer.result()
 
     def _stop_if_unused(self) -> None:
-        if not self._clients:
+        if not self._clients and not self._stays:
             self._stop()
 
     def _stop(self, timeout_s: float | None = None) -> None:
@@ -230,42 +253,47 @@ class Worker:
                 return
             if batch:
                 self._run(*batch)
+            elif self._pause_s > 0:
+                with contextlib.suppress(queue.Empty):
+                    self._tokens.get(timeout=self._pause_s)
             elif not self._has_due:
                 # Where a window was due and could not be loaded, as when a stream was reset meanwhile, look again.
                 self._tokens.get()
 
     def _admit(self, client: WorkerClient, warm_up: bool) -> tuple[float, ...]:
-        key = _key(client)
-        if key not in self._runners:
-            self._runners[key] = client.separator.runner(self.batch_size, client.window_frames), ()
-        runner, timings = self._runners[key]
-        if warm_up and not timings:
-            timings = _warm_up(runner)
-            self._runners[key] = runner, timings
+        timings = self._pool.admit(client, warm_up=warm_up)
         self._clients = (*self._clients, client)
-        return timings if warm_up else ()
+        return timings
 
     def _dismiss(self, client: WorkerClient) -> None:
         self._clients = tuple(c for c in self._clients if c is not client)
-        used = {_key(client) for client in self._clients}
-        self._runners = {key: entry for key, entry in self._runners.items() if key in used}
+        self._tidy()
 
-    def _gather(self) -> tuple[Runner, list[WorkerClient]] | None:
+    def _tidy(self) -> None:
+        if not self._stays:
+            self._pool.keep_those_of(self._clients)
+
+    def _gather(self) -> tuple[RunnerKey, list[WorkerClient]] | None:
         """Load the most urgent window, and with it all others that the same model can run now."""
         self._turn += 1
+        self._pause_s = 0.0
         order = by_urgency(self._clients, self._turn)
         self._has_due = bool(order)
-        for key in dict.fromkeys(_key(client) for client in order):
+        if order and self.batch_size > 1:
+            self._pause_s = pause_for_others(order, self._clients, self._pool.costs(runner_key(order[0])))
+            if self._pause_s:
+                return None
+        for key in dict.fromkeys(runner_key(client) for client in order):
             if rows := self._load(key, order):
-                return self._runners[key][0], rows
+                return key, rows
         return None
 
-    def _load(self, key: tuple[int, int], order: list[WorkerClient]) -> list[WorkerClient]:
+    def _load(self, key: RunnerKey, order: list[WorkerClient]) -> list[WorkerClient]:
         """Fill the rows of a runner: a window of each client first, then more of those that are waited for."""
-        runner, _ = self._runners[key]
+        runner = self._pool[key]
         rows: list[WorkerClient] = []
         for client in order:
-            if _key(client) == key and len(rows) < runner.batch_size and client.load(runner, len(rows)):
+            if runner_key(client) == key and len(rows) < runner.batch_size and client.load(runner, len(rows)):
                 rows.append(client)
         for client in order:
             while (
@@ -284,31 +312,26 @@ class Worker:
             self._last_fault = str(fault)
             _LOGGER.warning("a window failed, the stream goes on without it: %s", fault)
 
-    def _run(self, runner: Runner, rows: list[WorkerClient]) -> None:
-        begin = time.perf_counter()
-        error: Exception | None = None
-        try:
-            runner.run(len(rows))
-        except Exception as raised:
-            error = raised
-        except BaseException as raised:
-            # A model that calls for the end of the program ends its window, not the thread of all streams.
-            error = ModelError(f"the model ended with {type(raised).__name__}: {raised}")
-        elapsed = time.perf_counter() - begin
+    def _run(self, key: RunnerKey, rows: list[WorkerClient]) -> None:
+        for outcome in self._pool.run(key, len(rows)):
+            self._hand_out(outcome, rows[: outcome.rows])
+            del rows[: outcome.rows], outcome
+
+    def _hand_out(self, outcome: RunOutcome, rows: list[WorkerClient]) -> None:
         for row, client in enumerate(rows):
             try:
-                if error is not None:
-                    raise error
-                client.store(runner, row, elapsed)
+                if outcome.error is not None:
+                    raise outcome.error
+                client.store(outcome.runner, row, outcome.elapsed_s)
             except Exception as raised:
                 if not getattr(client, "raises_faults", False):
                     self._tell(raised)
-                client.fail(raised, elapsed)
+                client.fail(raised, outcome.elapsed_s)
         # The traceback of a fault holds this frame, which must not hold the fault, nor any stream.
         rows.clear()
-        del client, error
-        with self._progress:
-            self._progress.notify_all()
+        outcome.error = None
+        del client
+        self.nudge()
 
 
 class _Leave(Exception):
@@ -317,27 +340,3 @@ class _Leave(Exception):
 
 def _leave() -> None:
     raise _Leave
-
-
-def _key(client: WorkerClient) -> tuple[int, int]:
-    return id(client.separator), client.window_frames
-
-
-def _warm_up(runner: Runner) -> tuple[float, ...]:
-    """Run at the exact shapes until the first-run costs are paid, then time single windows."""
-    for array in (runner.windows, runner.stems):
-        array[...] = 0.0
-    for _ in range(_WARM_UP_RUNS):
-        runner.run(runner.batch_size)
-    return _time_runs(runner, _TIMED_RUNS, _TIMED_SECONDS)
-
-
-def _time_runs(runner: Runner, runs: int, seconds: float) -> tuple[float, ...]:
-    for array in (runner.windows, runner.stems):
-        array[...] = 0.0
-    timings: list[float] = []
-    while len(timings) < runs and sum(timings) < seconds:
-        begin = time.perf_counter()
-        runner.run(1)
-        timings.append(time.perf_counter() - begin)
-    return tuple(timings)

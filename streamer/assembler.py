@@ -48,6 +48,7 @@ class Assembler:
         others = tuple(n for n in range(stems) if n != residual_index)
         self.carried = tuple(range(stems)) if residual_is_modelled else others
         """Stems that results must hold, in this order."""
+        self._is_leading = self.carried == tuple(range(len(self.carried)))
         lead = (len(self.carried), channels)
         self._known = FrameRing(lead, known_frames + max_block_frames + 2 * JOIN_FRAMES)
         self._block = np.zeros((*lead, max_block_frames), np.float32)
@@ -72,7 +73,7 @@ class Assembler:
             self._join_at = admission.join_at
         self._known.put(start, result.stems[..., start - result.first : result.known - result.first])
 
-    def render(self, cursor: int, levels: F32, mixture: F32, out: F32) -> None:
+    def render(self, cursor: int, levels: F32, mixture: F32, out: F32, *, is_whole: bool = False) -> None:
         """Render the frames from ``cursor`` on.
 
         Parameters
@@ -83,12 +84,28 @@ class Assembler:
         mixture : ndarray of float32, shape (channels, frames)
             The input, delayed by the latency.
         out : ndarray of float32, shape (stems, channels, frames)
+        is_whole : bool
+            All of ``levels`` are 1, as in nearly every block: what is separated is then copied straight to its place.
         """
         n = len(levels)
+        if is_whole and self._is_leading:
+            stems = out[: len(self.carried)]
+            self._read(cursor, stems)
+            if not self._modelled:
+                for piece in pieces(mixture.shape[0], n):
+                    self._leave(stems[..., piece], mixture[:, piece], out[self._residual, :, piece])
+            return
         block = self._block[..., :n]
         self._read(cursor, block)
         for piece in pieces(mixture.shape[0], n):
             self._mix(block[..., piece], levels[piece], mixture[:, piece], out[..., piece])
+
+    @staticmethod
+    def _leave(stems: F32, mixture: F32, residual: F32) -> None:
+        """Give what the stems leave of the mixture."""
+        np.copyto(residual, mixture)
+        for stem in stems:
+            np.subtract(residual, stem, out=residual)
 
     def _mix(self, block: F32, levels: F32, mixture: F32, out: F32) -> None:
         """Fade the separated frames against the mixture and share them out to the stems."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -84,6 +86,8 @@ class Feed:
         Windows that can no longer be on time may be skipped for newer ones.
     carried : tuple of int
         The model's stems that are handed on; the residual one is made by subtraction and need not be converted.
+    clock : callable
+        Gives seconds that never run backwards.
     """
 
     def __init__(
@@ -97,7 +101,11 @@ class Feed:
         max_block_frames: int,
         realtime: bool,
         carried: tuple[int, ...],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
+        self._max_block = max_block_frames
+        self._heard_at = clock()
         self._separator = separator
         self.timing = timing
         self.realtime = realtime
@@ -138,6 +146,8 @@ class Feed:
     def append(self, block: npt.NDArray[np.float32]) -> bool:
         """Take a block, shape (channels, n); True if a window has become due."""
         self.ring.append(block)
+        # After the frames, so that whoever reads in between has less time than there is, not more.
+        self._heard_at = self._clock()
         newest = self.timing.newest_due(self.heard)
         if newest < self._due_index:
             return False
@@ -209,7 +219,17 @@ class Feed:
         self._leave_out_late(newest)
         if not stream.next_is_delivered or self.cursor > self._deadline(stream.next_index):
             return CATCHING_UP
-        return (self._deadline(stream.next_index) + self._latency - heard) / self.timing.host_rate
+        left_frames = self._deadline(stream.next_index) + self._latency - heard
+        return left_frames / self.timing.host_rate - (self._clock() - self._heard_at)
+
+    def due_in_s(self) -> float | None:
+        """Seconds until the next window falls due at the latest, if audio goes on as it should; None if unknown."""
+        if not self.realtime or not self.stream.next_is_delivered:
+            return None
+        needed = self.timing.heard_for(self.timing.plan.end_of(self.stream.next_index)) + self._max_block - 1
+        missing = needed - (self.ring.written - self._origin)
+        left_s = missing / self.timing.host_rate - (self._clock() - self._heard_at)
+        return left_s if left_s > 0 else None
 
     def load(self, runner: Runner, row: int) -> bool:
         """Put the next window that is worth running into a row."""

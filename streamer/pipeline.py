@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,8 @@ class Pipeline:
     worker : Worker
     mixture_consistent : bool
         The residual is the delayed input less the other stems.
+    clock : callable
+        Gives seconds that never run backwards.
 
     Attributes
     ----------
@@ -48,6 +51,7 @@ class Pipeline:
         worker: WorkerLike,
         *,
         mixture_consistent: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         spec, latency, block = separator.spec, point.latency, host.max_block_frames
         self._worker = worker
@@ -72,6 +76,7 @@ class Pipeline:
             max_block_frames=block,
             realtime=host.realtime,
             carried=self._assembler.carried,
+            clock=clock,
         )
         self._mixture = np.zeros((host.channels, block), np.float32)
         self._levels = np.zeros(block, np.float32)
@@ -148,7 +153,7 @@ class Pipeline:
         levels, mixture = self._levels[:frames], self._mixture[:, :frames]
         timeline.block(frames, levels, self._rungs)
         feed.ring.copy(feed.origin + cursor, mixture, origin=feed.origin)
-        self._assembler.render(cursor, levels, mixture, out)
+        self._assembler.render(cursor, levels, mixture, out, is_whole=self._rungs.separated == frames)
         feed.cursor = timeline.cursor
 
     def _take_results(self) -> None:

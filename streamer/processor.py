@@ -64,7 +64,7 @@ class StemProcessor:
         True: the residual stem is the delayed input less the others, so that the stems add up to it. False: it is the
         model's own, where the model has one.
     clock : callable
-        Gives seconds that never run backwards; only to notice live audio that comes faster than time.
+        Gives seconds that never run backwards; to notice live audio that comes faster than time, and what is urgent.
 
     Notes
     -----
@@ -100,8 +100,7 @@ class StemProcessor:
         if priority and worker is not None:
             raise ConfigurationError("priority is for a worker of the processor's own: give it to that Worker instead")
         self._separator, self._realtime = separator, realtime
-        self._latency_s = latency_s
-        self._level = WORKER_LEVEL if priority else None
+        self._latency_s, self._level = latency_s, WORKER_LEVEL if priority else None
         self._given_worker, self._given_plan = worker, plan
         self._mixture_consistent, self._clock = mixture_consistent, clock
         self._state = _State.RELEASED
@@ -206,8 +205,9 @@ class StemProcessor:
         self._host = host = Host(sample_rate, channels, max_block_frames, fixed_blocks, self._realtime)
         self._worker = Worker(priority=self._level) if self._given_worker is None else self._given_worker
         self._point = settle_on_machine(self._separator, host, self._worker, latency_s=wish_s, plan=self._given_plan)
+        consistent, clock = self._mixture_consistent, self._clock
         self._pipeline = Pipeline(
-            self._separator, self._point, host, self._worker, mixture_consistent=self._mixture_consistent
+            self._separator, self._point, host, self._worker, mixture_consistent=consistent, clock=clock
         )
         stems, latency = len(self.stems), self._point.latency.total_frames
         self._input = BlockInput(

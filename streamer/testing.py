@@ -179,6 +179,9 @@ class ScriptedWorker:
             self._finish(self._job)
         return True
 
+    def nudge(self) -> None:
+        """Do nothing: nobody waits on another thread."""
+
     def run_until(self, frame: int) -> None:
         """Finish every run that ends strictly before ``frame``, and begin those that follow it."""
         while self._job is not None and self._job.ends_at < frame:

@@ -45,9 +45,6 @@ class Admission:
     join_at: int = -1
 
 
-_COUNTERS = ("final", "late", "provisional", "mixture", "bypassed", "before_start")
-
-
 @dataclass
 class BlockRungs:
     """How many frames of a block came from which rung of the ladder; reused from block to block.
@@ -69,6 +66,11 @@ class BlockRungs:
     mixture: int = 0
     bypassed: int = 0
     before_start: int = 0
+
+    @property
+    def separated(self) -> int:
+        """Frames that are separated wholly, faded with nothing."""
+        return self.final + self.late + self.provisional
 
 
 class Timeline:
@@ -173,8 +175,7 @@ class Timeline:
         rungs : BlockRungs
             Filled with counts that add up to ``frames``.
         """
-        for name in _COUNTERS:
-            setattr(rungs, name, 0)
+        rungs.final = rungs.late = rungs.provisional = rungs.mixture = rungs.bypassed = 0
         done = self._before_start(levels[:frames], rungs)
         while done < frames:
             done += self._segment(self.cursor + done, levels[done:frames], rungs)

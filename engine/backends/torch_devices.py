@@ -61,9 +61,7 @@ def parse_dtype(precision: str, device: str) -> torch.dtype:
     if precision not in _DTYPES:
         raise ConfigurationError(f"precision {precision!r} is not known: use {', '.join(_DTYPES)}")
     if device == "cpu" and precision not in _ON_PROCESSOR:
-        raise ConfigurationError(
-            f"precision {precision} is for GPUs: on the processor use {' or '.join(_ON_PROCESSOR)}"
-        )
+        raise UnavailableError(f"precision {precision} is for GPUs: a processor takes {' or '.join(_ON_PROCESSOR)}")
     return _DTYPES[precision]
 
 

@@ -5,12 +5,13 @@ A model is immutable and shared; a pass has the buffers of one thread.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from engine.backends.torch_runtime import torch
 from engine.errors import UnavailableError
-from engine.kernels import Kernels, load_kernels, why_no_kernels
+from engine.kernels.library import Kernels, load_kernels, why_no_kernels
 from engine.models.buffered_spectrum import BufferedSpectrum
 from engine.models.mdx23c import Mdx23c, SpectrumTransform
 from engine.models.mdx23c_architecture import Architecture
@@ -22,6 +23,8 @@ __all__ = ["WAYS", "ProcessorModel", "WindowPass", "best_way", "build_network", 
 WAYS = ("fused", "eager", "compiled")
 """fused: `engine.models.mdx23c_fused`. eager: the network as PyTorch runs it, in the order of operations of the
 reference. compiled: the same by ``torch.compile``, which takes minutes before the first window of each length."""
+
+_CPP_COMPILERS = ("g++", "clang++", "c++", "cl")
 
 Tensor = torch.Tensor
 WindowPass = Callable[[Tensor, Tensor], None]
@@ -130,6 +133,8 @@ class _EagerModel:
 
 class _CompiledModel(_EagerModel):
     def __init__(self, architecture: Architecture, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+        if not any(map(shutil.which, _CPP_COMPILERS)):
+            raise UnavailableError("compiled needs a C++ compiler: sudo apt install g++, or choose the backend torch")
         super().__init__(architecture, tensors, dtype)
         import torch._inductor.config  # not part of what ``import torch`` brings
 

@@ -70,10 +70,10 @@ class AvSource:
                 filled += count
                 taken += count
                 if filled == block_frames:
-                    yield block.copy()
+                    yield block
                     filled = 0
         if filled:
-            yield block[:, :filled].copy()
+            yield block[:, :filled]
 
     def _trimmed_chunks(self) -> Iterator[npt.NDArray[np.float32]]:
         promised = self.info.frames

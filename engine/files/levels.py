@@ -59,6 +59,7 @@ class LevelledWriters:
         count = len(writers.writers)
         self._clipped = np.zeros(count, np.int64)
         self._peaks = np.zeros(count)
+        self._levels: F32 = np.zeros((0, 0, 0), np.float32)
         self._scratch: IO[bytes] | None = None
         self.gain_db = 0.0
         if clip is Clip.SCALE and self._top is not None:
@@ -91,9 +92,10 @@ class LevelledWriters:
     def write(self, stems: F32) -> None:
         """Append one block to every file; see `StemWriters.write`."""
         if self._top is not None and stems.shape[-1]:
-            levels = np.abs(stems)
+            levels = self._magnitudes(stems)
             self._peaks = np.maximum(self._peaks, levels.max(axis=(1, 2)))
-            self._clipped += np.count_nonzero(levels > 1, axis=(1, 2))
+            if self._peaks.max() > 1:
+                self._clipped += np.count_nonzero(levels > 1, axis=(1, 2))
         if self._scratch is None:
             self._writers.write(stems)
             return
@@ -102,6 +104,11 @@ class LevelledWriters:
             self._scratch.write(np.ascontiguousarray(rows.T).tobytes())
         except OSError as error:
             raise self._failure(error) from error
+
+    def _magnitudes(self, stems: F32) -> F32:
+        if self._levels.shape[-1] < stems.shape[-1]:
+            self._levels = np.zeros_like(stems)
+        return np.abs(stems, out=self._levels[..., : stems.shape[-1]])
 
     def __enter__(self) -> LevelledWriters:
         return self

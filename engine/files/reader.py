@@ -103,18 +103,20 @@ class AudioReader:
         self._open_blocks: list[Generator[npt.NDArray[np.float32], None, None]] = []
         self._is_closed = False
 
-    def blocks(self, block_frames: int) -> Iterator[npt.NDArray[np.float32]]:
+    def blocks(self, block_frames: int, *, reused: bool = False) -> Iterator[npt.NDArray[np.float32]]:
         """Decode the file from its first frame.
 
         Parameters
         ----------
         block_frames : int
             Frames in each block, at least 1; the last block may be shorter.
+        reused : bool
+            A block is valid only until the next is asked for, so that none needs memory of its own.
 
         Yields
         ------
         ndarray of float32, shape (channels, frames)
-            A fresh array each time. A file of 0 frames yields nothing.
+            A fresh array each time, unless ``reused``. A file of 0 frames yields nothing.
 
         Raises
         ------
@@ -129,7 +131,7 @@ class AudioReader:
             raise LifecycleError(f"{_name(self.path)} is closed: open a new AudioReader")
         if block_frames < 1:
             raise ConfigurationError(f"block_frames is {block_frames}: it must be at least 1")
-        blocks = self._checked_blocks(block_frames)
+        blocks = self._checked_blocks(block_frames, reused)
         self._open_blocks.append(blocks)
         return blocks
 
@@ -147,11 +149,11 @@ class AudioReader:
     ) -> None:
         self.close()
 
-    def _checked_blocks(self, block_frames: int) -> Generator[npt.NDArray[np.float32], None, None]:
+    def _checked_blocks(self, block_frames: int, reused: bool) -> Generator[npt.NDArray[np.float32], None, None]:
         there = 0
         for block in self._source.blocks(block_frames):
             there += block.shape[1]
-            yield block
+            yield block if reused else block.copy()
         if self.frames is not None and there != self.frames:
             raise shortfall(_name(self.path), self.frames, there)
 
@@ -182,8 +184,9 @@ class _SoundfileSource:
         promised = self.info.frames
         there = 0
         with self._opened() as file:
+            frames = _BlockReader(file, block_frames)
             while promised is None or there < promised:
-                block, error = _read_block(file, block_frames)
+                block, error = frames.read()
                 there += block.shape[1]
                 # libsndfile ends a FLAC of unknown length with an error: a cut cannot be told from its end.
                 if error is not None and promised is not None:
@@ -268,17 +271,26 @@ def _read_head(path: Path) -> bytes:
     return head
 
 
-def _read_block(
-    file: soundfile.SoundFile, block_frames: int
-) -> tuple[npt.NDArray[np.float32], soundfile.LibsndfileError | None]:
-    # A failing read does not say how much came before the failure; compressed audio is never NaN, so NaN marks it.
-    marked: npt.NDArray[np.float32] = np.full((block_frames, file.channels), np.nan, np.float32)
-    try:
-        read = file.read(out=marked).shape[0]
-    except soundfile.LibsndfileError as error:
-        read = int(np.count_nonzero(~np.isnan(marked).any(axis=1)))
-        return np.array(marked[:read].T, order="C"), error
-    return np.array(marked[:read].T, order="C"), None
+class _BlockReader:
+    """Reads blocks of a file into memory that is used again for each."""
+
+    def __init__(self, file: soundfile.SoundFile, block_frames: int) -> None:
+        self._file = file
+        self._marked = np.zeros((block_frames, file.channels), np.float32)
+        self._block = np.zeros((file.channels, block_frames), np.float32)
+
+    def read(self) -> tuple[npt.NDArray[np.float32], soundfile.LibsndfileError | None]:
+        """Give the next block, valid until the next call, and the error that ended it."""
+        # A failing read does not say how much came before the failure; compressed audio is never NaN, so NaN marks it.
+        self._marked.fill(np.nan)
+        failure: soundfile.LibsndfileError | None = None
+        try:
+            read = self._file.read(out=self._marked).shape[0]
+        except soundfile.LibsndfileError as error:
+            read, failure = int(np.count_nonzero(~np.isnan(self._marked).any(axis=1))), error
+        block = self._block[:, :read]
+        np.copyto(block, self._marked[:read].T)
+        return block, failure
 
 
 def native_path(path: Path) -> bytes | Path:
@@ -308,8 +320,9 @@ def _has_frame(file: soundfile.SoundFile, frame: int) -> bool:
 
 def _count_frames(file: soundfile.SoundFile) -> int:
     there = 0
+    frames = _BlockReader(file, _COUNT_BLOCK_FRAMES)
     while True:
-        block, error = _read_block(file, _COUNT_BLOCK_FRAMES)
+        block, error = frames.read()
         there += int(block.shape[1])
         if error is not None or not block.shape[1]:
             return there

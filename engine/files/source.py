@@ -57,7 +57,10 @@ class AudioSource(Protocol):
         ...
 
     def blocks(self, block_frames: int) -> Iterator[npt.NDArray[np.float32]]:
-        """Decode from the first frame, in blocks ``(channels, block_frames)``; the last one may be shorter."""
+        """Decode from the first frame, in blocks ``(channels, block_frames)``; the last one may be shorter.
+
+        A block is valid until the next is asked for.
+        """
         ...
 
 

@@ -16,6 +16,7 @@ import soundfile
 from engine.errors import BlockError, ConfigurationError, LifecycleError, OutputError
 from engine.files.formats import checked_format
 from engine.files.part_file import PartFile
+from engine.files.sndfile_commands import allow_plain_wav, leave_out_peak_chunk, update_header
 
 __all__ = ["AudioWriter", "needs_rf64"]
 
@@ -23,12 +24,8 @@ F32 = npt.NDArray[np.float32]
 
 # A WAV counts its bytes in 32 bits, header and chunks included.
 _MAX_WAV_BYTES = (1 << 32) - 4096
-# libsndfile's command that lets an RF64 file be a plain WAV as long as it is small enough.
-_SFC_RF64_AUTO_DOWNGRADE = 0x1210
-# libsndfile's command about a chunk with the time of day in it, which would make equal sounds unequal files.
-_SFC_SET_ADD_PEAK_CHUNK = 0x1050
-# libsndfile's command that brings the header's lengths up to date.
-_SFC_UPDATE_HEADER_NOW = 0x1060
+# What is written at once: soundfile makes a copy of it.
+_PIECE_FRAMES = 1 << 13
 
 
 def needs_rf64(frames_hint: int | None, channels: int, sample_bytes: int) -> bool:
@@ -103,6 +100,7 @@ class AudioWriter:
         self._subtype, sample_bytes = checked_format(self.path, sample_rate, channels, subtype)
         if in_place and self._is_flac:
             raise ConfigurationError(f"{self._name} would be written in place: only .wav can be, choose that")
+        self._frames: F32 = np.zeros((_PIECE_FRAMES, channels), np.float32)
         self._frame_bytes = channels * sample_bytes
         self._needed_bytes = None if frames_hint is None else frames_hint * channels * sample_bytes
         is_rf64 = not self._is_flac and needs_rf64(frames_hint, channels, sample_bytes)
@@ -120,13 +118,13 @@ class AudioWriter:
                 format="FLAC" if self._is_flac else "RF64" if is_rf64 else "WAV",
             )
             if not in_place:
-                _leave_out_peak_chunk(self._file)
+                leave_out_peak_chunk(self._file)
             if is_rf64:
-                _allow_plain_wav(self._file)
+                allow_plain_wav(self._file)
             if comment is not None:
                 self._file.comment = comment
             if in_place:
-                _update_header(self._file)
+                update_header(self._file)
                 self._header_bytes = self._part.seek(0, os.SEEK_END)
             if in_place and self._part.error is not None:
                 raise self._aborted(self._part.error)
@@ -161,12 +159,18 @@ class AudioWriter:
         if not block.shape[1]:
             return
         try:
-            self._file.write(np.ascontiguousarray(block.T))
+            for start in range(0, block.shape[1], _PIECE_FRAMES):
+                self._file.write(self._interleaved(block[:, start : start + _PIECE_FRAMES]))
         except (soundfile.SoundFileError, AssertionError) as error:
             raise self._aborted(error) from error
         if self._part.error is not None:
             raise self._aborted(self._part.error)
         self.frames_written += block.shape[1]
+
+    def _interleaved(self, block: F32) -> F32:
+        frames = self._frames[: block.shape[1]]
+        np.copyto(frames, block.T)
+        return frames
 
     def update_header(self) -> None:
         """Let a file written ``in_place`` say how long it is, so that what is there can be read, whatever comes.
@@ -181,7 +185,7 @@ class AudioWriter:
         if self._is_sealed or self._is_over:
             raise LifecycleError(f"{self._name} is finished: open a new AudioWriter")
         if self._growing is not None:
-            _update_header(self._file)
+            update_header(self._file)
         if self._part.error is not None:
             raise self._aborted(self._part.error)
 
@@ -248,7 +252,7 @@ class AudioWriter:
             if self._growing is not None:
                 frames = self.frames_written if keep_frames is None else min(keep_frames, self.frames_written)
                 self._growing.cut(self._header_bytes + frames * self._frame_bytes)
-                _update_header(self._file)
+                update_header(self._file)
             with suppress(soundfile.SoundFileError, OSError):
                 self._file.close()
         self._part.discard()
@@ -285,23 +289,6 @@ class AudioWriter:
             )
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).strip(" .")
         return OutputError(f"{self._name} cannot be written ({reason}): check the folder and the disk")
-
-
-def _leave_out_peak_chunk(file: soundfile.SoundFile) -> None:
-    # soundfile has no public face for this command either; with the chunk the file is as valid.
-    with suppress(AttributeError, TypeError):
-        soundfile._snd.sf_command(file._file, _SFC_SET_ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
-
-
-def _allow_plain_wav(file: soundfile.SoundFile) -> None:
-    # soundfile has no public face for this command; without it the file stays RF64, which is valid too.
-    with suppress(AttributeError, TypeError):
-        soundfile._snd.sf_command(file._file, _SFC_RF64_AUTO_DOWNGRADE, soundfile._ffi.NULL, 1)
-
-
-def _update_header(file: soundfile.SoundFile) -> None:
-    # It takes the length from the file's own, so it is right also after the file was cut.
-    soundfile._snd.sf_command(file._file, _SFC_UPDATE_HEADER_NOW, soundfile._ffi.NULL, 0)
 
 
 class _GrowingFile(PartFile):

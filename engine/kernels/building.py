@@ -15,7 +15,7 @@ from pathlib import Path
 
 from engine.cache import cache_folder
 
-__all__ = ["BuildError", "built_library"]
+__all__ = ["BuildError", "built_library", "find_compiler"]
 
 _SOURCES = ("mdx23c.c", "norm_gelu.h")
 _COMPILERS = ("cc", "gcc", "clang")
@@ -43,16 +43,16 @@ class BuildError(Exception):
 def built_library() -> Path:
     """Give the path of the compiled library; it is built unless that was done before.
 
-    The folder is named after the sources, the compiler and the processor, so that a change of any builds anew.
+    Its name comes of the sources, the options, the compiler and the processor, so that a change of any builds anew.
 
     Raises
     ------
     BuildError
     """
-    compiler = _compiler()
+    compiler = find_compiler()
     folder = Path(__file__).parent
     told = [folder.joinpath(name).read_bytes() for name in _SOURCES]
-    told += [" ".join(compiler).encode(), _version(compiler), platform.machine().encode(), _processor()]
+    told += [" ".join((*compiler, *_COMPILE)).encode(), _version(compiler), platform.machine().encode(), _processor()]
     name = hashlib.sha256(b"\0".join(told)).hexdigest()[:16]
     library = cache_folder() / "kernels" / f"mdx23c-{name}.so"
     if not library.is_file():
@@ -60,7 +60,14 @@ def built_library() -> Path:
     return library
 
 
-def _compiler() -> list[str]:
+def find_compiler() -> list[str]:
+    """Give the command of the C compiler: that of the variable CC, or the first of the usual ones.
+
+    Raises
+    ------
+    BuildError
+        If there is none.
+    """
     if sys.platform == "win32":
         raise BuildError("fused steps are compiled on Linux and macOS only: this machine goes without")
     named = shlex.split(os.environ.get("CC", ""))

@@ -14,7 +14,7 @@
 #endif
 
 #define LANES 64  /* channels whose sums stay in registers */
-#define PIECE 512 /* pixels summed in single precision */
+#define PIECE 64  /* pixels summed in single precision */
 
 static inline int32_t bits_of(float value)
 {

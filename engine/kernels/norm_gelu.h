@@ -43,7 +43,7 @@ static void NAMED(add_moments)(const SAMPLE *x, long begin, long end, long chann
 void NAMED(norm_gelu)(const SAMPLE *x, SAMPLE *y, const float *gain, const float *bias, float epsilon, long pixels,
                       long channels, long width, long stride, int fold, int threads, double *work)
 {
-    float *scale = (float *)(work + 2 * threads * channels), *shift = scale + channels, *pivot = shift + channels;
+    float *scale = (float *)(work + 2 * threads * channels), *middle = scale + channels, *pivot = middle + channels;
     for (long c = 0; c < channels; c++)
         pivot[c] = LOAD(x[c]);
 #pragma omp parallel num_threads(threads)
@@ -64,7 +64,7 @@ void NAMED(norm_gelu)(const SAMPLE *x, SAMPLE *y, const float *gain, const float
             const double mean = sum / pixels, spread = square / pixels - mean * mean;
             const double inverse = 1.0 / sqrt((spread < 0 ? 0 : spread) + epsilon);
             scale[c] = (float)(inverse * gain[c]);
-            shift[c] = (float)(bias[c] - (mean + pivot[c]) * inverse * gain[c]);
+            middle[c] = (float)(mean + pivot[c]);
         }
         for (long p = begin; p < end; p++) {
             const long t = p / width, f = p % width;
@@ -74,7 +74,7 @@ void NAMED(norm_gelu)(const SAMPLE *x, SAMPLE *y, const float *gain, const float
             SAMPLE *to = y + place;
 #pragma omp simd
             for (long c = 0; c < channels; c++)
-                to[c] = STORE(gelu(LOAD(from[c]) * scale[c] + shift[c]));
+                to[c] = STORE(gelu((LOAD(from[c]) - middle[c]) * scale[c] + bias[c]));
         }
     }
 }

@@ -8,7 +8,7 @@ there, and what sees two maps adds the products of each, so that none are put to
 from __future__ import annotations
 
 from engine.backends.torch_runtime import torch
-from engine.kernels import Kernels
+from engine.kernels.library import Kernels
 from engine.models.mdx23c_weights import BlockWeights, Conv, FusedWeights, Norm, RescaleWeights
 from engine.models.winograd import scratch_floats
 
@@ -54,7 +54,8 @@ class FusedNetwork:
         self._narrow = torch.empty(-(-largest // a.bottleneck), dtype=dtype)
         widest = max(a.level(0)[0], a.level(a.scales)[0])
         self._moments = torch.empty(kernels.moments(2 * widest), dtype=torch.float64)
-        floats = max(scratch_floats(2 * a.level(n)[0], a.level(n)[0]) for n in range(a.scales + 1))
+        made = [a.level(n)[0] for n in range(a.scales + 1)]
+        floats = max(scratch_floats(given, each) for each in made for given in (each, 2 * each))
         self._scratch = torch.empty(floats if dtype is torch.float32 else 0)
         slab = min(_SLAB_PIXELS, columns * a.frequencies)
         self._first = torch.empty(slab, a.width)
@@ -104,7 +105,8 @@ class FusedNetwork:
             heard = mixture[begin : begin + len(part)]
             first, last = self._first[: len(part)], self._last[: len(part)]
             torch.mm(heard, weights.first, out=first)
-            first.mul_(part)
+            # Through float32 by hand: a product of two types would make a copy.
+            first.mul_(last.copy_(part))
             torch.mm(heard, weights.final_mixture, out=last)
             last.addmm_(first, weights.final_map)
             torch.ops.aten.gelu.out(last, out=last)
@@ -137,15 +139,25 @@ class FusedNetwork:
         self._convolve(block.tfc1, activated, inner, is_added=False)
         activated = self._activated[: made.numel()].view(made.shape)
         self._activate(inner, activated, block.inner_norm)
-        narrowed = len(block.narrow)
+        narrowed = block.narrow.shape[1]
         narrow = self._narrow[: columns * narrowed * channels].view(columns, narrowed, channels)
-        for column in range(columns):
-            torch.mm(block.narrow, activated[column], out=narrow[column])
+        self._mix_frequencies(block.narrow, activated, narrow, is_added=False)
         self._activate(narrow, narrow, block.narrow_norm)
-        for column in range(columns):
-            inner[column].addmm_(block.wide, narrow[column])
+        self._mix_frequencies(block.wide, narrow, inner, is_added=True)
         self._activate(inner, activated, block.outer_norm)
         self._convolve(block.tfc2, activated, made, is_added=True)
+
+    def _mix_frequencies(self, weight: Tensor, x: Tensor, y: Tensor, *, is_added: bool) -> None:
+        """Multiply each column of ``x`` (columns, given, channels) by the weight, which is there several times."""
+        if x.dtype is torch.float32:
+            weight = weight.expand(len(x), -1, -1)
+        step = len(weight)
+        for begin in range(0, len(x), step):
+            given, made = x[begin : begin + step], y[begin : begin + step]
+            if is_added:
+                made.baddbmm_(weight[: len(given)], given)
+            else:
+                torch.bmm(weight[: len(given)], given, out=made)
 
     def _sink(self, rescale: RescaleWeights, x: Tensor, level: int) -> Tensor:
         """Go down one scale."""

@@ -26,6 +26,7 @@ _CORE = "core"
 # Read by every ONNX Runtime that the project supports, and by most others.
 _OPSET = 17
 _IR_VERSION = 8
+_NUMBER_BYTES = {"fp32": 4, "fp16": 2}
 _MOST_BYTES = 2_000_000_000  # a protocol buffer cannot hold more than 2 GiB
 
 
@@ -48,9 +49,12 @@ def build_model(checkpoint: Mdx23cCheckpoint, part: str, precision: str) -> onnx
         If it would be too large for one file, or its transform, its window or its weights do not allow it.
     """
     a, spec = checkpoint.architecture, checkpoint.spec
+    numbers = sum(tensor.numel() for tensor in checkpoint.tensors.values())
+    if numbers * _NUMBER_BYTES[precision] > _MOST_BYTES:
+        raise ExportError(
+            f"model {spec.name!r} has {numbers} weights, and an ONNX file holds {_MOST_BYTES} bytes: it is too large"
+        )
     weights = {name: _array(tensor) for name, tensor in checkpoint.tensors.items()}
-    if sum(weight.nbytes for weight in weights.values()) > _MOST_BYTES:
-        raise ExportError(f"model {spec.name!r} has more than {_MOST_BYTES} bytes of weights, which no ONNX file holds")
     builder = GraphBuilder()
     network = NetworkGraph(builder, a, weights, precision)
     inputs, outputs = (_add_core if part == _CORE else _add_waveform)(builder, network, checkpoint)

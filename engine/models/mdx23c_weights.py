@@ -16,6 +16,8 @@ Norm = tuple[Tensor, Tensor]
 """Gains and offsets, float32."""
 Conv = WinogradConv | DirectConv
 
+_REPEATED_NUMBERS = 1 << 18
+
 
 def can_fuse(architecture: Architecture) -> bool:
     """Whether the network is built as all public ones are: instance norms, exact GELU, scales of two by two."""
@@ -33,7 +35,8 @@ class BlockWeights:
         One each for every map that the block sees: its gains, and a matrix (given, made).
     tfc1, tfc2 : Conv
     inner_norm, narrow, narrow_norm, wide, outer_norm
-        Of the way over frequencies between the two: matrices (narrow, frequencies) and (frequencies, narrow).
+        Of the way over frequencies between the two: matrices (narrow, frequencies) and (frequencies, narrow), each
+        repeated (times, ...) for as many columns as are multiplied at once.
     """
 
     norms: tuple[Norm, ...]
@@ -135,9 +138,9 @@ def _blocks(
                 shortcuts=tuple(_own(_matrix(part), dtype) for part in shortcuts),
                 tfc1=_conv(tensors[f"{block}.tfc1.2.weight"], dtype, times, frequencies),
                 inner_norm=_norm(tensors, f"{block}.tdf.0"),
-                narrow=_own(tensors[f"{block}.tdf.2.weight"], dtype),
+                narrow=_repeated(tensors[f"{block}.tdf.2.weight"], dtype, times),
                 narrow_norm=_norm(tensors, f"{block}.tdf.3"),
-                wide=_own(tensors[f"{block}.tdf.5.weight"], dtype),
+                wide=_repeated(tensors[f"{block}.tdf.5.weight"], dtype, times),
                 outer_norm=_norm(tensors, f"{block}.tfc2.0"),
                 tfc2=_conv(tensors[f"{block}.tfc2.2.weight"], dtype, times, frequencies),
             )
@@ -158,6 +161,13 @@ def _norm(tensors: Mapping[str, Tensor], name: str) -> Norm:
 def _matrix(weight: Tensor) -> Tensor:
     """Turn the weight of a convolution of 1x1, (made, given, 1, 1), into a matrix (given, made)."""
     return weight[:, :, 0, 0].t().clone(memory_format=torch.contiguous_format)
+
+
+def _repeated(weight: Tensor, dtype: torch.dtype, times: int) -> Tensor:
+    """Give a weight (times, made, given) for products of several columns at once."""
+    # oneDNN copies a weight that is only expanded, every time; MKL takes it as it is.
+    count = 1 if dtype is torch.float32 else min(times, max(1, _REPEATED_NUMBERS // weight.numel()))
+    return _own(weight.expand(count, -1, -1), dtype)
 
 
 def _own(weight: Tensor, dtype: torch.dtype) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from engine.backends.torch_runtime import torch
-from engine.kernels import Kernels
+from engine.kernels.library import Kernels
 
 __all__ = ["DirectConv", "WinogradConv", "scratch_floats"]
 

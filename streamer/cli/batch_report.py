@@ -94,6 +94,11 @@ class BatchReport:
             print_warning(f"{report.input}: {line}")
         if report.non_finite_samples:
             print_warning(f"{report.input}: {report.non_finite_samples} samples were no numbers, and are silence now")
+        if report.halved_from:
+            print_warning(
+                f"{report.input}: memory ran out at a batch size of {report.halved_from}, the rest was done at "
+                f"{report.batch_size}: --batch-size {report.batch_size} spares the attempt"
+            )
         duration_s = report.frames / report.sample_rate
         speed = f"{duration_s / report.seconds:.1f} times as fast as it plays"
         silent = f"; {report.silent_windows} windows of silence skipped" if report.silent_windows else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,25 +14,45 @@ if TYPE_CHECKING:
     from engine.compute_choice import Choice
     from engine.separator import Separator
 
-__all__ = ["check_words", "load_chosen", "parse_batch_size", "precision_mark"]
+__all__ = ["ComputeWish", "load_chosen", "parse_batch_size", "precision_mark"]
 
 
-def load_chosen(
-    model: str, config: Path | None, *, device: str, backend: str, precision: str
-) -> tuple[Separator, Choice]:
-    """Load a model on what the options say; what is measured and chosen is told on standard error.
+@dataclass(frozen=True)
+class ComputeWish:
+    """What the three options say.
 
     Raises
     ------
     ConfigurationError
         If a word is not known.
+    """
+
+    device: str = AUTO
+    backend: str = AUTO
+    precision: str = AUTO
+
+    def __post_init__(self) -> None:
+        check_words(self.device, self.backend, self.precision)
+
+
+def load_chosen(model: str, config: Path | None, wish: ComputeWish) -> tuple[Separator, Choice]:
+    """Load a model on what the options say; what is measured and chosen is told on standard error.
+
+    Raises
+    ------
     ModelError
         If the model cannot be loaded, or this machine lacks what is asked for.
     """
-    check_words(device, backend, precision)
     from engine.compute_choice import load_fastest
 
-    return load_fastest(model, config=config, device=device, backend=backend, precision=precision, tell=print_note)
+    return load_fastest(
+        model,
+        config=config,
+        device=wish.device,
+        backend=wish.backend,
+        precision=wish.precision,
+        tell=print_note,
+    )
 
 
 def parse_batch_size(text: str) -> int | None:

@@ -14,10 +14,11 @@ from streamer.cli.audio_findings import (
     check_interpreter,
     check_priority,
 )
-from streamer.cli.facts import cache_facts, disk_facts, format_facts, import_facts, model_facts
+from streamer.cli.facts import cache_facts, compiler_facts, disk_facts, format_facts, import_facts, model_facts
 from streamer.cli.findings import (
     Finding,
     check_cache,
+    check_compiler,
     check_cpus,
     check_disk,
     check_formats,
@@ -83,6 +84,7 @@ def examine() -> list[Finding]:
         check_governor(governor_facts()),
         *(check_import(import_facts(name)) for name in _IMPORT_NAMES),
         check_model(model_facts("spatial")),
+        check_compiler(*compiler_facts()),
         check_formats(*format_facts()),
         check_disk(*disk_facts(Path.cwd())),
         check_cache(*cache_facts()),

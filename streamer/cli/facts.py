@@ -94,6 +94,18 @@ def model_facts(name: str) -> ModelFacts:
     return ModelFacts(name, "", spec.hop_frames / spec.sample_rate, float(p50), float(p99))
 
 
+def compiler_facts() -> tuple[bool, str]:
+    """Tell whether PyTorch is installed, and what keeps its steps from being compiled; nothing is compiled for it."""
+    from engine.kernels.building import BuildError, find_compiler
+
+    has_torch = importlib.util.find_spec("torch") is not None
+    try:
+        find_compiler()
+    except BuildError as error:
+        return has_torch, str(error)
+    return has_torch, ""
+
+
 def format_facts() -> tuple[dict[str, bool], dict[str, bool]]:
     """Try which kinds of file can be read and which written, by writing and reading a little silence in memory."""
     works = dict.fromkeys(_CODINGS, False)

@@ -11,6 +11,7 @@ __all__ = [
     "ImportFacts",
     "ModelFacts",
     "check_cache",
+    "check_compiler",
     "check_cpus",
     "check_disk",
     "check_formats",
@@ -200,6 +201,16 @@ def check_formats(
     if unread:
         return Finding("formats", "ok", message, 'for m4a and aac run pip install "stemstream[formats]"')
     return Finding("formats", "ok", message)
+
+
+def check_compiler(has_torch: bool, fault: str) -> Finding:
+    """Judge whether checkpoints run in fused steps, which are compiled on the machine."""
+    if not has_torch:
+        return Finding("compiler", "ok", "not needed without PyTorch")
+    if fault:
+        message, _, remedy = fault.partition(": ")
+        return Finding("compiler", "warn", f"{message}: checkpoints run about half as fast, and in fp32 only", remedy)
+    return Finding("compiler", "ok", "checkpoints run in fused steps")
 
 
 def check_disk(folder: str, free_bytes: int) -> Finding:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from engine.errors import ConfigurationError, DeviceError, LatencyError
+from streamer.cli.compute import ComputeWish
 from streamer.cli.devices import devices
 from streamer.cli.interruption import Interruption
 from streamer.cli.live_desk import Desk
@@ -26,11 +27,14 @@ from streamer.cli.live_setup import (
 from streamer.cli.live_status import report_lines
 from streamer.cli.machine import usable_cpus
 from streamer.cli.options import (
+    Backend,
     BlockFrames,
     Config,
     Debug,
+    Device,
     DeviceLatency,
     Json,
+    Precision,
     RingBlocks,
     SampleRate,
     asked_latency,
@@ -70,6 +74,9 @@ def live(
         typer.Option("--model", "-m", metavar="NAME|PATH", help="Else an embedded one that goes with the latency."),
     ] = None,
     config: Config = None,
+    device: Device = "auto",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
     hop_ms: Annotated[
         float | None,
         typer.Option("--hop-ms", metavar="MS", help="Time between two windows, of models that are run on windows."),
@@ -113,7 +120,7 @@ def live(
         raise ConfigurationError(f"--duration {duration:g} is no length: give seconds, 0 or more")
     from streamer.live import LiveSession
 
-    models = LiveModels(config, hop_ms)
+    models = LiveModels(config, hop_ms, ComputeWish(device, backend, precision))
     with ExitStack() as stack, _quiet_log():
         interruption = stack.enter_context(Interruption())
         stack.callback(models.release)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.errors import ConfigurationError, LatencyError, StemstreamError
+from streamer.cli.compute import ComputeWish, load_chosen
 from streamer.cli.machine import usable_cpus
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ class LiveModels:
         Of a checkpoint.
     hop_ms : float, optional
         Time between two windows, of models that are run on windows.
+    wish : ComputeWish
+        What they run on.
 
     Raises
     ------
@@ -130,13 +133,14 @@ class LiveModels:
         If that is no time.
     """
 
-    def __init__(self, config: Path | None, hop_ms: float | None) -> None:
+    def __init__(self, config: Path | None, hop_ms: float | None, wish: ComputeWish | None = None) -> None:
         if hop_ms is not None and not 0 < hop_ms <= _MAX_HOP_MS:
             raise ConfigurationError(
                 f"--hop-ms {hop_ms:g} is no time between two windows: give milliseconds above 0, up to {_MAX_HOP_MS}"
             )
         self._config = config
         self._hop_ms = hop_ms
+        self._wish = wish or ComputeWish()
         self._loaded: dict[str, Separator] = {}
 
     def processor(self, choice: LiveChoice) -> StemProcessor:
@@ -150,11 +154,10 @@ class LiveModels:
             If it takes no hop of this length.
         """
         from engine.plan import live_plan
-        from engine.registry import load_separator
         from streamer.processor import StemProcessor
 
         if choice.model not in self._loaded:
-            self._loaded[choice.model] = load_separator(choice.model, config=self._config)
+            self._loaded[choice.model], _ = load_chosen(choice.model, self._config, self._wish)
         separator = self._loaded[choice.model]
         plan = None
         if self._hop_ms is not None:

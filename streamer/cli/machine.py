@@ -22,7 +22,7 @@ REQUIRED_PACKAGES = (
     "rich",
     "typer",
 )
-OPTIONAL_PACKAGES = ("av", "torch", "safetensors", "sounddevice", "rtmixer", "SoundCard")
+OPTIONAL_PACKAGES = ("av", "torch", "safetensors", "onnx", "sounddevice", "rtmixer", "SoundCard")
 _CPUINFO = Path("/proc/cpuinfo")
 
 

@@ -15,7 +15,7 @@ from engine.errors import ConfigurationError
 from engine.excerpt import Excerpt, parse_time
 from engine.files.stem_path import DEFAULT_TEMPLATE, check_ending, stem_path
 from streamer.cli.batch_report import BatchReport
-from streamer.cli.compute import check_words, load_chosen, parse_batch_size, precision_mark
+from streamer.cli.compute import ComputeWish, load_chosen, parse_batch_size, precision_mark
 from streamer.cli.file_bars import watched_files
 from streamer.cli.options import Backend, Config, Debug, Device, Json, Model, Precision
 from streamer.cli.terminal import print_json
@@ -128,7 +128,7 @@ def separate(
     they were made of this file by this model with these settings, and fit it in rate, channels and length. Files that
     are no stems of the input are replaced with --overwrite alone.
     """
-    check_words(device, backend, precision)
+    wish = ComputeWish(device, backend, precision)
     subtype = _subtype(ext, float32=float32, int24=int24, int16=int16)
     if clip is not None and ext is Extension.WAV and subtype == "FLOAT":
         raise ConfigurationError(
@@ -152,7 +152,7 @@ def separate(
     check_jobs(jobs)
     asked_batch = parse_batch_size(batch_size)
     inputs, failed = find_audio(files, recursive=recursive, out=out)
-    separator, choice = load_chosen(model, config, device=device, backend=backend, precision=precision)
+    separator, choice = load_chosen(model, config, wish)
     with contextlib.ExitStack() as stack:
         stack.callback(separator.release)
         worker = Worker(choice.batch_size if asked_batch is None else asked_batch)

@@ -13,7 +13,7 @@ import yaml
 
 from engine import export_cache
 from engine.cache import exports_folder
-from engine.errors import ExportError, ModelError, OutputError
+from engine.errors import ConfigurationError, ExportError, ModelError, OutputError
 from engine.export_cache import exported
 from engine.registry import load_separator
 from tests.engine.onnx_exports import save_tiny
@@ -92,7 +92,7 @@ def test_two_that_want_the_same_make_it_once(checkpoint: Path, monkeypatch: pyte
 
 def test_a_failure_leaves_nothing(checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.models.mdx23c_onnx._MOST_BYTES", 1000)
-    with pytest.raises(ExportError, match="more than 1000 bytes"):
+    with pytest.raises(ExportError, match="an ONNX file holds 1000 bytes: it is too large"):
         exported(checkpoint)
     assert list(cache.iterdir()) == []
 
@@ -102,6 +102,8 @@ def test_what_is_no_checkpoint_is_refused(checkpoint: Path, tmp_path: Path) -> N
         exported("spatial")
     with pytest.raises(ExportError, match="is an ONNX file already"):
         exported(load_separator("spatial"))
+    with pytest.raises(ConfigurationError, match="precision 'bf16' is unknown: use fp32 or fp16"):
+        exported(checkpoint, precision="bf16")
     with pytest.raises(ModelError, match="does not exist"):
         exported(tmp_path / "none.ckpt")
 

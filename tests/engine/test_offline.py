@@ -284,7 +284,9 @@ def test_it_counts_frames_and_windows() -> None:
     model = identity()
     separate(model, noise(2, 320), RATE, overlap=4, counters=counters)
     plan = offline_plan(model.spec, overlap=4)
-    assert counters == SeparationCounters(frames=320, non_finite_samples=0, windows=plan.window_for(319) + 1)
+    assert counters == SeparationCounters(
+        frames=320, non_finite_samples=0, windows=plan.window_for(319) + 1, batch_size=1
+    )
 
 
 class Failing(IdentitySeparator):

@@ -79,7 +79,8 @@ class Transform:
         return step
 
     def _buffered(self, a: Architecture, audio: Any) -> Step:
-        return _through(BufferedSpectrum(a, self._frames), a, self._windows(audio))
+        spectrum = BufferedSpectrum(a, self._frames)
+        return _through(spectrum, spectrum, a, self._windows(audio))
 
     def _shared(self, a: Architecture, audio: Any) -> Step:
         columns = self._frames // a.hop_frames + 1
@@ -90,7 +91,7 @@ class Transform:
         hop = self._frames // self._overlap
         stream = np.concatenate(cut_windows(audio, self._frames, 1 + _WINDOWS), axis=1)
         heard = [torch.from_numpy(np.ascontiguousarray(stream[:, n * hop :][:, : self._frames])) for n in range(_WINDOWS)]
-        return _through(spectrum, a, heard)
+        return _through(spectrum, BufferedSpectrum(a, self._frames), a, heard)
 
     def _numpy(self, a: Architecture, audio: Any) -> Step:
         spectrum = WindowSpectrum(a.n_fft, a.hop_frames, a.bins, self._frames)
@@ -106,13 +107,15 @@ class Transform:
         return step
 
 
-def _through(spectrum: BufferedSpectrum, a: Architecture, windows: list[torch.Tensor]) -> Step:
-    mixture = torch.empty(spectrum.columns, a.frequencies, a.spectrum_channels)
-    stems = torch.zeros(spectrum.columns, a.frequencies, a.outputs * a.spectrum_channels)
+def _through(
+    there: BufferedSpectrum | SharedSpectrum, back: BufferedSpectrum, a: Architecture, windows: list[torch.Tensor]
+) -> Step:
+    mixture = torch.empty(back.columns, a.frequencies, a.spectrum_channels)
+    stems = torch.zeros(back.columns, a.frequencies, a.outputs * a.spectrum_channels)
     made = torch.empty(a.outputs, *windows[0].shape)
 
     def step(n: int) -> None:
-        spectrum.forward(windows[n], mixture)
-        spectrum.inverse(stems, made)
+        there.forward(windows[n], mixture)
+        back.inverse(stems, made)
 
     return step

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.backends.onnx import OnnxRunner, OnnxSeparator
+from engine.backends.onnx import OnnxSeparator
+from engine.backends.onnx_runners import OnnxRunner
 from engine.errors import ConfigurationError, ModelError
 from engine.spec import StateSpec
 from tests.engine.onnx_models import (

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from engine.backends.onnx import OnnxSeparator, SpectrumRunner
+from engine.backends.onnx import OnnxSeparator
+from engine.backends.onnx_runners import SpectrumRunner
 from engine.errors import ConfigurationError, ModelError
 from tests.engine.onnx_models import Dim, audio, model, save
 
@@ -106,6 +107,15 @@ def test_a_steady_run_allocates_nothing_large(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert most < 100_000 < runner.windows.nbytes
+
+
+@pytest.mark.filterwarnings("error")
+def test_values_that_are_not_finite_are_handed_on_in_silence(duo: OnnxSeparator) -> None:
+    windows = noise(2, 2, 64)
+    windows[1] = np.inf
+    stems, _ = duo.process(windows, ())
+    assert np.isfinite(stems[0]).all()
+    assert not np.isfinite(stems[1]).any()
 
 
 def test_a_released_model_says_so(duo: OnnxSeparator) -> None:

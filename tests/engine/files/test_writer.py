@@ -130,7 +130,7 @@ class TestRf64:
     def test_without_the_downgrade_the_file_is_rf64_and_readable(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("engine.files.writer._allow_plain_wav", lambda _: None)
+        monkeypatch.setattr("engine.files.writer.allow_plain_wav", lambda _: None)
         with AudioWriter(tmp_path / "a.wav", 44100, 2) as writer:
             writer.write(noise(100))
         assert (tmp_path / "a.wav").read_bytes()[:4] == b"RF64"

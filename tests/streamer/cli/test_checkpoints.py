@@ -45,7 +45,9 @@ def test_a_file_is_separated_as_by_the_reference(tmp_path: Path, command: Comman
     for overlap, track, expected in golden.tracks:
         soundfile.write(tmp_path / "track.wav", track.T, RATE, "FLOAT")
         out = tmp_path / f"out{overlap}"
-        options = ("-m", golden.checkpoint, "--config", golden.config, "--overlap", overlap)
+        # The operations of the reference, in its order.
+        plain = ("--backend", "eager", "--precision", "fp32")
+        options = ("-m", golden.checkpoint, "--config", golden.config, "--overlap", overlap, *plain)
         assert command("separate", tmp_path / "track.wav", "-o", out, *map(str, options)).code == 0
         assert files_in(out) == ["track/other.wav", "track/vocals.wav"]
         for stem, wanted in zip(("vocals", "other"), expected, strict=True):

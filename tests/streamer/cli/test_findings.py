@@ -9,6 +9,7 @@ from streamer.cli.findings import (
     ImportFacts,
     ModelFacts,
     check_cache,
+    check_compiler,
     check_cpus,
     check_disk,
     check_formats,
@@ -105,3 +106,17 @@ def test_a_finding_has_a_status_and_a_remedy(finding: Finding, status: str, mess
 def test_what_is_well_needs_no_remedy(finding: Finding) -> None:
     assert (finding.status, finding.remedy) == ("ok", "")
     assert finding.message
+
+
+class TestCompiler:
+    def test_without_pytorch_none_is_needed(self) -> None:
+        assert check_compiler(False, "no C compiler was found (cc): install gcc").status == "ok"
+
+    def test_a_missing_one_costs_speed_and_has_a_remedy(self) -> None:
+        finding = check_compiler(True, "no C compiler was found (cc): sudo apt install gcc")
+        assert finding.status == "warn"
+        assert finding.message == "no C compiler was found (cc): checkpoints run about half as fast, and in fp32 only"
+        assert finding.remedy == "sudo apt install gcc"
+
+    def test_one_that_is_there_is_fine(self) -> None:
+        assert check_compiler(True, "") == Finding("compiler", "ok", "checkpoints run in fused steps")

@@ -238,9 +238,10 @@ def test_an_excerpt_behind_the_end_fails_that_file_alone(
         (["--duration", "0"], "duration 0 s cannot be used"),
         (["--clip", "scale"], "--clip scale is for integers"),
         (["-j", "0"], "jobs 0 cannot be used: give a whole number from 1 to 64"),
-        (["--device", "tpu"], "--device 'tpu' is unknown: available here are auto and cpu"),
-        (["--precision", "fp16"], "--precision 'fp16' is for graphics cards"),
-        (["--precision", "int4"], "--precision 'int4' is unknown: available here are auto and fp32"),
+        (["--device", "tpu"], "device 'tpu' is not known: use auto, cpu, cuda, cuda:N, mps"),
+        (["--backend", "jax"], "backend 'jax' is not known: use auto, torch, eager, compiled, onnx"),
+        (["--precision", "int4"], "precision 'int4' is not known: use auto, fp32, bf16, fp16"),
+        (["--batch-size", "many"], "--batch-size 'many' cannot be used: give a whole number from 1, or auto"),
     ],
 )
 def test_a_setting_that_cannot_be_ends_with_code_2_before_anything_begins(
