@@ -67,7 +67,7 @@ class RowProcess:
     def __init__(self, task: Mapping[str, Any], patience_s: float) -> None:
         self._patience_s = patience_s
         self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed in close
-        self._process = subprocess.Popen(  # noqa: S603 - this project's own program
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "streamer.bench.row"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.errors import StemstreamError
-from streamer.cli import demo, devices, doctor, export, latency, live, model_files, models, play, separate
+from streamer.cli import bench, demo, devices, doctor, export, latency, live, model_files, models, play, separate
 from streamer.cli.terminal import print_error, print_note, print_result, print_traceback, print_warning
 
 __all__ = ["app", "run"]
@@ -86,6 +86,7 @@ for _group, _name, _command in (
     (app, "play", play.play),
     (app, "live", live.live),
     (app, "latency", latency.latency),
+    (app, "bench", bench.bench),
     (app, "export", export.export),
     (_models, "list", models.list_models),
     (_models, "info", model_files.model_info),

@@ -108,4 +108,6 @@ def _recommended(truth: Mapping[int, float], most: Mapping[int, float], largest:
     alike = [n for n, value in most.items() if n != largest and value >= _ALIKE_DB]
     if alike:
         return min(alike), f"the fastest whose stems are {_ALIKE_DB:g} dB above their difference from overlap {largest}"
-    return (largest, f"no other comes within {_ALIKE_DB:g} dB of it") if most and most.get(largest) == math.inf else None
+    return (
+        (largest, f"no other comes within {_ALIKE_DB:g} dB of it") if most and most.get(largest) == math.inf else None
+    )

@@ -144,4 +144,3 @@ class Meter:
         if self._is_cuda and torch is not None:
             taken["device_peak_mb"] = torch.cuda.max_memory_allocated() / 1e6
         return taken
-

@@ -33,9 +33,7 @@ class Streams:
         spec = separator.spec
         self._window_s = spec.window_frames / spec.sample_rate
         self._runners = [separator.runner(1, spec.window_frames) for _ in range(streams)]
-        for runner, window in zip(
-            self._runners, cut_windows(np.load(audio), spec.window_frames, streams), strict=True
-        ):
+        for runner, window in zip(self._runners, cut_windows(np.load(audio), spec.window_frames, streams), strict=True):
             runner.windows[0] = window
         self._pool = ThreadPoolExecutor(streams)
         self._meter = Meter(model["device"])

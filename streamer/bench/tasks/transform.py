@@ -90,7 +90,9 @@ class Transform:
         spectrum = SharedSpectrum(a, self._frames, (columns - 1) // self._overlap)
         hop = self._frames // self._overlap
         stream = np.concatenate(cut_windows(audio, self._frames, 1 + _WINDOWS), axis=1)
-        heard = [torch.from_numpy(np.ascontiguousarray(stream[:, n * hop :][:, : self._frames])) for n in range(_WINDOWS)]
+        heard = [
+            torch.from_numpy(np.ascontiguousarray(stream[:, n * hop :][:, : self._frames])) for n in range(_WINDOWS)
+        ]
         return _through(spectrum, BufferedSpectrum(a, self._frames), a, heard)
 
     def _numpy(self, a: Architecture, audio: Any) -> Step:
