@@ -6,6 +6,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from engine.compute import Compute
+    from engine.compute_choice import Choice, load_fastest
     from engine.errors import StemstreamError
     from engine.excerpt import Excerpt
     from engine.export import ExportReport, export_onnx
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from engine.worker import Worker
 
 __all__ = [
+    "Choice",
+    "Compute",
     "Excerpt",
     "ExportReport",
     "FileReport",
@@ -34,6 +38,7 @@ __all__ = [
     "available_models",
     "export_onnx",
     "live_plan",
+    "load_fastest",
     "load_separator",
     "offline_plan",
     "separate",
@@ -43,6 +48,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Choice": "engine.compute_choice",
+    "Compute": "engine.compute",
+    "load_fastest": "engine.compute_choice",
     "Excerpt": "engine.excerpt",
     "ExportReport": "engine.export",
     "FileReport": "engine.file_separation",

@@ -29,13 +29,13 @@ class Compute:
     device : str
         ``cpu``, ``cuda:N``, ``mps``, or another device of ONNX Runtime.
     backend : str
-        One of `BACKENDS`.
+        One of `BACKENDS`, or ``auto``: what the model's file is made for.
     precision : str
         One of `PRECISIONS`.
     """
 
     device: str = "cpu"
-    backend: str = "torch"
+    backend: str = AUTO
     precision: str = "fp32"
 
     def __str__(self) -> str:

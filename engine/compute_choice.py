@@ -4,62 +4,25 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-
-import numpy as np
+from dataclasses import asdict, dataclass
 
 from engine.compute import AUTO, Compute, check_words
+from engine.compute_trial import LEAST_SDR_DB, Measured, try_each
 from engine.digests import sha256_of
-from engine.errors import ModelError, UnavailableError
-from engine.metrics import sdr_db
-from engine.music_like import music_like
+from engine.errors import ModelError
+from engine.model_file import check_model_file
 from engine.registry import CHECKPOINT, REGISTERED, ModelPlace, find_model, load_separator, require_torch
 from engine.remembered import measurement_key, recall, remember
-from engine.separator import F32, Separator
+from engine.separator import Separator
 
-__all__ = [
-    "LEAST_SDR_DB",
-    "Choice",
-    "Measured",
-    "best_batch_size",
-    "load_fastest",
-    "remember_batch_size",
-    "tell_nothing",
-]
+__all__ = ["Choice", "best_batch_size", "load_fastest", "remember_batch_size", "tell_nothing"]
 
-LEAST_SDR_DB = 40.0
-"""A precision that is further from fp32 than this is never chosen: its error would be heard in soft stems."""
-
-_LEAST_COLUMNS_FRAMES = 1 << 16
-_RUNS = 2
 _USUAL_BATCH = 4
 """Windows that fill a GPU."""
 _ANY_MODEL = "any model"
 _ALONE = "nothing else was left to choose"
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured of one way to run a model.
-
-    Attributes
-    ----------
-    compute : Compute
-    realtime_factor : float
-        Seconds of work for a second of audio in one window; NaN if it does not run.
-    sdr_db : float
-        Of its stems against those in fp32, on a signal like music; infinite for fp32 itself.
-    fault : str
-        Why it does not run.
-    """
-
-    compute: Compute
-    realtime_factor: float
-    sdr_db: float = math.inf
-    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,10 +62,10 @@ def load_fastest(
 ) -> tuple[Separator, Choice]:
     """Load a model to run on what is fastest here, among what is not ruled out by the words given.
 
-    Where there is more than one way, each separates a few seconds of a signal like music. The fastest is taken, but
-    no precision whose stems are less than 40 dB above their difference from those in fp32, unless it was asked for by
-    name. What was chosen is kept in the cache folder and not measured again, for this model on this machine with these
-    versions.
+    Where there is more than one way, each separates a few seconds of a signal like music, in turns with the best so
+    far. The fastest is taken, but no precision with a stem that is less than 40 dB above its difference from that in
+    fp32, unless it was asked for by name. What was chosen is kept in the cache folder and not measured again, for this
+    model on this machine with these versions, unless something failed or it no longer runs.
 
     Parameters
     ----------
@@ -130,23 +93,36 @@ def load_fastest(
         return load_separator(name_or_path, config=config, threads=threads, compute=compute)
 
     of_model = _model_facts(place)
-    key = measurement_key(*of_model, device, backend, precision, str(threads))
-    known = recall(key) or {}
+
+    def chosen(separator: Separator, compute: Compute, reason: str, *measured: Measured) -> tuple[Separator, Choice]:
+        if place.kind == CHECKPOINT and AUTO in (device, backend, precision):
+            tell(f"{compute}: {reason}")
+        if fault := _lost_speed(separator, compute):
+            tell(fault)
+        return separator, Choice(compute, reason, measured, best_batch_size(compute, *of_model))
+
     if len(candidates) == 1:
-        return load(candidates[0]), Choice(candidates[0], _ALONE, (), best_batch_size(candidates[0], *of_model))
+        return chosen(load(candidates[0]), candidates[0], _ALONE)
+    key = measurement_key(*of_model, *map(str, candidates), str(threads))
+    known = recall(key) or {}
     for compute in candidates:
         if known.get("compute") == asdict(compute):
-            reason = f"{known.get('reason', '')} (measured earlier)"
-            separator = load(compute)
-            tell(f"{compute}: {reason}")
-            return separator, Choice(compute, reason, (), best_batch_size(compute, *of_model))
-    first = load(candidates[0])
-    # Only now: a file that cannot be read is one error, and no measurement.
-    tell(f"measuring {' | '.join(map(str, candidates))}, once for this model on this machine")
-    separator, choice = _measure(candidates, first, load, is_free=precision == AUTO)
-    tell(f"{choice.compute}: {choice.reason}")
-    remember(key, compute=asdict(choice.compute), reason=choice.reason)
-    return separator, replace(choice, batch_size=best_batch_size(choice.compute, *of_model))
+            try:
+                separator = load(compute)
+            except ModelError as error:
+                tell(f"{compute} was chosen earlier and no longer runs ({error}): all are measured anew")
+                break
+            return chosen(separator, compute, f"{known.get('reason', '')} (measured earlier)")
+    separator, best, measured = try_each(
+        candidates,
+        load,
+        is_judged=precision == AUTO,
+        begin=lambda: tell(f"measuring {' | '.join(map(str, candidates))}, once for this model on this machine"),
+    )
+    reason = _reason(best, measured)
+    if not any(each.may_pass for each in measured):
+        remember(key, compute=asdict(best.compute), reason=reason)
+    return chosen(separator, best.compute, reason, *measured)
 
 
 def best_batch_size(compute: Compute, *of_model: str) -> int:
@@ -174,103 +150,70 @@ def remember_batch_size(
 
 
 def _candidates(place: ModelPlace, device: str, backend: str, precision: str) -> list[Compute]:
-    """List what may be run, fp32 of each device and back-end before its other precisions."""
-    fixed = [None if word == AUTO else word for word in (device, backend, precision)]
+    """List what may be run, fp32 of each device before its other precisions."""
+    given = [None if word == AUTO else word for word in (device, backend, precision)]
     if place.kind == REGISTERED:
-        return [Compute(fixed[0] or "cpu", fixed[1] or "onnx", fixed[2] or "fp32")]
+        return [Compute(given[0] or "cpu", given[1] or "onnx", given[2] or "fp32")]
     if place.kind != CHECKPOINT or backend == "onnx":
         from engine.backends.onnx_devices import available_devices
 
-        # Others than the usual ones take minutes to build an engine, or have no fixed shapes.
-        devices = [fixed[0]] if fixed[0] else [each for each in available_devices() if each in ("cuda", "cpu")][:1]
-        return [Compute(each, fixed[1] or "onnx", fixed[2] or "fp32") for each in devices]
+        # Others than these take minutes to build an engine, or have no fixed shapes.
+        there = [each for each in ("cuda", "cpu") if each in available_devices()]
+        return [Compute(each, given[1] or "onnx", given[2] or "fp32") for each in ([given[0]] if given[0] else there)]
     assert place.path is not None  # noqa: S101 - a checkpoint is a file
     require_torch(place.path)
     from engine.backends.torch_devices import check_device, fast_precisions, torch_devices
+    from engine.kernels.library import load_kernels
 
-    chosen = check_device(device) if fixed[0] else torch_devices()[0]
-    # Some networks need operators that Apple's GPUs lack.
-    devices = ["mps", "cpu"] if chosen == "mps" and not fixed[0] else [chosen]
-    return [
-        Compute(each, fixed[1] or "torch", word)
-        for each in devices
-        for word in ([fixed[2]] if fixed[2] else fast_precisions(each))
-    ]
+    first = check_device(device) if given[0] else torch_devices()[0]
+    # Eager knows no other precision on a processor, and what is compiled takes minutes for each.
+    is_slow = first == "cpu" and load_kernels() is None
+    is_plain = is_slow or given[1] in ("eager", "compiled")
+    precisions = (given[2],) if given[2] else ("fp32",) if is_plain else fast_precisions(first)
+    candidates = [Compute(first, given[1] or "torch", word) for word in precisions]
+    if backend == AUTO and is_slow and precision in (AUTO, "fp32"):
+        # Without fused steps ONNX Runtime is the faster one.
+        return [Compute("cpu", "eager", "fp32"), Compute("cpu", "onnx", "fp32")]
+    if not given[0] and first != "cpu" and precision in (AUTO, "fp32"):
+        # What a device lacks may show only once it runs.
+        candidates.append(Compute("cpu", given[1] or "torch", "fp32"))
+    return candidates
 
 
 def _model_facts(place: ModelPlace) -> tuple[str, ...]:
-    """Give what tells the model from others."""
-    return (place.name,) if place.path is None else (place.path.name, _digits(place))
+    """Give what tells the model, its settings and its window from others."""
+    path = place.path
+    if path is None:
+        return (place.name,)
+    is_checkpoint = place.kind == CHECKPOINT
+    source = f"{'checkpoint' if is_checkpoint else 'model file'} {str(path)!r}"
+    check_model_file(path, source, kind="checkpoint" if is_checkpoint else ".onnx file", remedy="download it again")
+    try:
+        facts = (path.name, sha256_of(path))
+    except OSError as error:
+        raise ModelError(f"model file {str(path)!r} cannot be read ({error}): check the path") from error
+    if not is_checkpoint:
+        return facts
+    from engine.models.mdx23c_checkpoint import find_config
+
+    return (*facts, find_config(path, place.config)[0].model_dump_json())
 
 
 def _batch_key(compute: Compute, *of_model: str) -> str:
     return measurement_key(*of_model, str(compute), "batch size")
 
 
-def _digits(place: ModelPlace) -> str:
-    assert place.path is not None  # noqa: S101 - asked for files only
-    try:
-        return sha256_of(place.path)
-    except OSError as error:
-        raise ModelError(f"model file {str(place.path)!r} cannot be read ({error}): check the path") from error
+def _lost_speed(separator: Separator, compute: Compute) -> str:
+    """Say why a checkpoint is not run in fused steps though nobody ruled them out; empty where nothing is lost."""
+    if compute.device != "cpu" or compute.backend != "torch" or getattr(separator, "way", "fused") == "fused":
+        return ""
+    from engine.kernels.library import why_no_kernels
 
-
-def _measure(
-    candidates: list[Compute], first: Separator, load: Callable[[Compute], Separator], *, is_free: bool
-) -> tuple[Separator, Choice]:
-    """Run each, of which the first is loaded, and keep the fastest that is good enough; two at most are in memory."""
-    measured: list[Measured] = []
-    exact: F32 | None = None
-    best: tuple[float, Separator] | None = None
-    fault: ModelError | None = None
-    for compute in candidates:
-        try:
-            separator = first if compute is candidates[0] else load(compute)
-            seconds, stems = _time(separator)
-        except ModelError as error:
-            fault = fault or error
-            measured.append(Measured(compute, math.nan, math.nan, str(error)))
-            continue
-        exact = stems if exact is None else exact
-        # Against the first, which is fp32; what is asked for by name is not judged.
-        distance = (
-            math.inf
-            if stems is exact
-            else sdr_db(exact.reshape(-1, exact.shape[-1]), stems.reshape(-1, stems.shape[-1]))
-        )
-        measured.append(Measured(compute, seconds, distance))
-        if (distance >= LEAST_SDR_DB or not is_free) and (best is None or seconds < best[0]):
-            if best is not None:
-                best[1].release()
-            best = seconds, separator
-        else:
-            separator.release()
-    if best is None:
-        raise fault or UnavailableError("nothing here runs this model: see the errors above")
-    chosen = next(each for each in measured if each.realtime_factor == best[0])
-    return best[1], Choice(chosen.compute, _reason(chosen, measured), tuple(measured))
-
-
-def _time(separator: Separator) -> tuple[float, F32]:
-    """Give the real-time factor of the shortest run, and the stems that come of it."""
-    spec = separator.spec
-    step = spec.window_granularity_frames
-    window = spec.window_frames
-    while step and window - step >= max(step, _LEAST_COLUMNS_FRAMES):
-        window -= step
-    runner = separator.runner(1, window)
-    signal = music_like(spec.channels, window, spec.sample_rate)
-    timings = []
-    for _ in range(1 + _RUNS):
-        runner.windows[0] = signal
-        begin = time.perf_counter()
-        runner.run(1)
-        timings.append(time.perf_counter() - begin)
-    return min(timings[1:]) * spec.sample_rate / window, np.array(runner.stems[0])
+    return f"without fused steps, so about half as fast: {why_no_kernels()}" if why_no_kernels() else ""
 
 
 def _reason(chosen: Measured, measured: list[Measured]) -> str:
-    """Say what the choice gains over the others, and why a faster one was left."""
+    """Say what the choice gains over the others, and why one that is faster was left."""
     parts = []
     for other in measured:
         if other is chosen:
@@ -281,11 +224,13 @@ def _reason(chosen: Measured, measured: list[Measured]) -> str:
         ratio = other.realtime_factor / chosen.realtime_factor
         if ratio >= 1.0:
             parts.append(f"{ratio:.1f} times as fast as {other.compute}")
-        else:
+        elif other.sdr_db < LEAST_SDR_DB or math.isnan(other.sdr_db):
             parts.append(
-                f"{other.compute} would be {1 / ratio:.1f} times as fast, but only {other.sdr_db:.0f} dB from fp32, "
-                f"and {LEAST_SDR_DB:.0f} are asked for"
+                f"{other.compute} would be {1 / ratio:.1f} times as fast, but a stem of it is only "
+                f"{other.sdr_db:.0f} dB from fp32, and {LEAST_SDR_DB:.0f} are asked for"
             )
+        else:
+            parts.append(f"{other.compute} would be only {1 / ratio:.2f} times as fast")
     if math.isfinite(chosen.sdr_db):
         parts.append(f"{chosen.sdr_db:.0f} dB from fp32")
     return ", ".join(parts)

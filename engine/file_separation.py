@@ -32,7 +32,7 @@ from engine.recording import MAX_BLOCK_FRAMES
 from engine.separator import F32, Separator
 from engine.worker_client import WorkerLike
 
-__all__ = ["FileReport", "separate_file", "stem_outputs"]
+__all__ = ["FileReport", "made_by", "separate_file", "stem_outputs"]
 
 _BLOCK_FRAMES = 1 << 15
 _DIGITS = 16
@@ -123,7 +123,7 @@ def separate_file(
     model_id: str | None = None,
     progress: ProgressCallback | None = None,
     cancel: Cancel | None = None,
-    pipelined: bool = True,
+    pipelined: bool = False,
 ) -> FileReport:
     """Separate one file into one file per stem.
 
@@ -159,7 +159,8 @@ def separate_file(
         What tells the model from all others, for that comparison; its name if left out.
     pipelined : bool
         Read, and convert to the model's rate, on a thread of its own, beside the model and beside the thread of the
-        caller, which converts back, encodes and writes. The files are the same either way.
+        caller, which converts back, encodes and writes. The files are the same either way. It takes a core that would
+        be idle otherwise, and a model that is much faster than the rest: where that was measured there was neither.
 
     Returns
     -------
@@ -196,9 +197,9 @@ def separate_file(
         check_not_input(path, outputs)
         ends = [end for end in (stop, reader.frames) if end is not None]
         frames = None if reader.frames is None else min(ends) - start
-        made_by = _made_by(model_id or model.spec.name, plan, start, stop, clip)
+        made_by_this = made_by(model_id or model.spec.name, plan, start, stop, clip)
         made_of = _digits_of(Path(path), cancel)
-        comments = {stem: mark(stem, made_by, made_of) for stem in outputs}
+        comments = {stem: mark(stem, made_by_this, made_of) for stem in outputs}
 
         def report(frames: int, **facts: Any) -> FileReport:
             seconds = time.monotonic() - begin
@@ -336,7 +337,7 @@ def _digits_of(path: Path, cancel: Cancel | None) -> str:
         raise AudioFileError(f"{str(path)!r} cannot be read ({error.strerror}): copy or download it again") from error
 
 
-def _made_by(model_id: str, plan: WindowPlan, start: int, stop: int | None, clip: Clip) -> str:
+def made_by(model_id: str, plan: WindowPlan, start: int = 0, stop: int | None = None, clip: Clip = Clip.CLAMP) -> str:
     """Name everything that the sound depends on besides the input and the format of the file."""
     lengths = (plan.window_frames, plan.hop_frames, plan.lookahead_frames, plan.fade_frames, plan.delivery_frames)
     cut = "/".join(map(str, lengths))

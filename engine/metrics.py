@@ -90,6 +90,8 @@ def si_sdr_db(truth: _Audio, estimate: _Audio) -> float:
 
 
 def _ratio_db(wanted: float, unwanted: float) -> float:
+    if not math.isfinite(unwanted):
+        return math.nan
     if wanted <= 0.0:
         return -math.inf
     return 10.0 * math.log10(wanted / unwanted) if unwanted > 0.0 else math.inf

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from engine.errors import ConfigurationError
+from engine.overlap import OverlapAdd
+from engine.plan import WindowPlan
 from engine.separator import F32, Runner, Separator, StateArrays
 from engine.spec import find_stem
 
@@ -69,8 +72,8 @@ class OfflineModel(Separator):
         self.residual_index = self.outputs.index(spec.residual) if spec.residual in self.outputs else None
         # The residual of a part of the stems is no business of whoever adds up windows.
         self.spec = spec if kept == spec.stems else replace(spec, stems=kept, residual="")
-        self.silent_stems: dict[int, F32] = {}
-        """What the model gives for digital silence, by the length of the window."""
+        self.silent_stems: dict[int, Any] = {}
+        """What the model gives for digital silence where it gives it, by the length of the window."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,6 +88,10 @@ class OfflineModel(Separator):
     def runner(self, batch_size: int, window_frames: int) -> OfflineRunner:
         """Allocate the buffers of one thread; see `OfflineRunner`."""
         return OfflineRunner(self, batch_size, window_frames)
+
+    def overlap_add(self, plan: WindowPlan, stems: int, *, keep_provisional: bool) -> OverlapAdd:
+        """Allocate what adds up the windows of one stream, where the model has them."""
+        return self.source.overlap_add(plan, stems, keep_provisional=keep_provisional)
 
     def release(self) -> None:
         """Free what the model holds."""
@@ -127,11 +134,19 @@ class OfflineRunner(Runner):
         self._window_frames = window_frames
         first, count = model.places[0], len(model.places)
         self._is_view = model.places == tuple(range(first, first + count))
-        self.stems = (
-            inner.stems[:, first : first + count]
-            if self._is_view
-            else np.zeros((batch_size, count, *inner.stems.shape[2:]), np.float32)
+        self._outcomes = (
+            inner.outcomes[:, first : first + count] if self._is_view else inner.blank_outcomes(batch_size, count)
         )
+
+    @property
+    def stems(self) -> F32:  # type: ignore[override]
+        """The stems that are added up."""
+        return self._inner.on_host(self._outcomes)
+
+    @property
+    def outcomes(self) -> Any:
+        """Those stems where the model has them."""
+        return self._outcomes
 
     def run(self, n: int) -> None:
         """Separate the first ``n`` rows in place."""
@@ -143,10 +158,12 @@ class OfflineRunner(Runner):
         loud = [row for row in range(n) if not self.skipped[row]]
         self._run_rows(loud)
         if kept is None and True in silent:
-            kept = self._model.silent_stems[self._window_frames] = self.stems[silent.index(True)].copy()
+            kept = self._inner.blank_outcomes(1, len(self._model.places))[0]
+            kept[...] = self._outcomes[silent.index(True)]
+            self._model.silent_stems[self._window_frames] = kept
         for row in range(n):
             if self.skipped[row] and kept is not None:
-                np.copyto(self.stems[row], kept)
+                self._outcomes[row] = kept
 
     def _run_rows(self, rows: list[int]) -> None:
         """Run these rows, the first of the inner runner's meanwhile."""
@@ -163,10 +180,10 @@ class OfflineRunner(Runner):
             raise
         for place, row in reversed(list(enumerate(rows))):
             if not self._is_view:
-                for stem, source in zip(self.stems[row], self._model.places, strict=True):
-                    np.copyto(stem, inner.stems[place, source])
+                for stem, source in enumerate(self._model.places):
+                    self._outcomes[row, stem] = inner.outcomes[place, source]
             elif place != row:
-                np.copyto(self.stems[row], self.stems[place])
+                self._outcomes[row] = self._outcomes[place]
 
     def _put_back(self, rows: list[int]) -> None:
         """Let every window be where the caller put it, who may run it again."""

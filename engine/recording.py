@@ -77,7 +77,7 @@ class Recording:
         self._gives_mixture = gives_mixture
         self._start, self._stop = start, stop
         self._worker = worker
-        self._stream = WindowStream(spec, plan, keep_provisional=False)
+        self._stream = WindowStream(model, plan, keep_provisional=False)
         self._stream.start(_window_with(plan, start))
         self._first_index = self._stream.next_index
         self._model_channels = spec.channels

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from engine.compute import Compute
+from engine.compute import AUTO, Compute
 from engine.errors import ConfigurationError, ModelError, UnavailableError
 from engine.separator import Separator
 from engine.spec import ModelSpec
@@ -229,7 +229,7 @@ def _load_checkpoint(
         return OnnxSeparator(exported(path, config, compute.precision), threads=threads, device=compute.device)
     from engine.backends.torch_separator import TorchSeparator
 
-    way = None if compute.backend == "torch" else compute.backend
+    way = None if compute.backend in (AUTO, "torch") else compute.backend
     return TorchSeparator(
         path, config=config, threads=threads, device=compute.device, precision=compute.precision, way=way
     )
@@ -242,14 +242,12 @@ def _check_compute(
     if compute is None:
         return
     for word, there, what in (
-        (compute.backend, backends, "backend"),
+        (compute.backend, (AUTO, *backends), "backend"),
         (compute.precision, ("fp32",), "precision"),
         *(() if has_devices else ((compute.device, ("cpu",), "device"),)),
     ):
         if word not in there:
-            raise UnavailableError(
-                f"model {place.name!r} runs with {what} {' or '.join(there)}, not {word}: leave {what} out"
-            )
+            raise UnavailableError(f"model {place.name!r} runs with {what} {there[-1]}, not {word}: leave {what} out")
 
 
 def require_torch(path: Path) -> None:

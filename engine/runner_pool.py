@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,7 @@ _LOGGER = logging.getLogger("stemstream.worker")
 _WARM_UP_RUNS = 3
 _TIMED_RUNS = 10
 _TIMED_SECONDS = 0.5
-_BATCH_TIMED_RUNS = 3
+_BATCH_ROUNDS = 3
 
 
 @dataclass
@@ -99,10 +100,13 @@ class RunnerPool:
         for _ in range(_WARM_UP_RUNS):
             runner.run(runner.batch_size)
         timings = _time_runs(runner, _TIMED_RUNS, _TIMED_SECONDS)
-        by_rows = {1: timings}
-        for rows in sizes_to_time(runner.batch_size)[1:]:
-            by_rows[rows] = _time_runs(runner, _BATCH_TIMED_RUNS, _TIMED_SECONDS, rows=rows)
-        entry.costs, entry.timings = BatchCosts.of_runs(by_rows), timings
+        by_rows: dict[int, list[float]] = {rows: [] for rows in sizes_to_time(runner.batch_size)}
+        if runner.batch_size > 1:
+            # In turns, so that other load that comes and goes does not favour one of the sizes.
+            for rows in _BATCH_ROUNDS * tuple(by_rows):
+                by_rows[rows] += _time_runs(runner, 1, math.inf, rows=rows)
+            entry.costs = BatchCosts.of_runs(by_rows)
+        entry.timings = timings
 
     def costs(self, key: RunnerKey) -> BatchCosts | None:
         """Give what runs cost, where that was measured in a warm-up."""
@@ -129,7 +133,7 @@ class RunnerPool:
         runner = entry.runner
         self.runs_by_rows[rows] += 1
         outcome = _attempt(runner, rows)
-        if entry.costs is not None and runner.batch_size > 1:
+        if entry.costs is not None:
             entry.costs = entry.costs.after(rows, outcome.elapsed_s)
         del entry
         if not _is_too_large(outcome):
@@ -216,8 +220,7 @@ def _fill(runner: Runner, windows: F32, states: StateArrays) -> None:
 
 
 def _silence(runner: Runner) -> None:
-    for array in (runner.windows, runner.stems):
-        array[...] = 0.0
+    runner.windows[...] = 0.0
 
 
 def _time_runs(runner: Runner, runs: int, seconds: float, *, rows: int = 1) -> tuple[float, ...]:

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import ModelError
+from engine.overlap import OverlapAdd
+from engine.plan import WindowPlan
 from engine.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -119,6 +121,19 @@ class Separator(ABC):
         """Allocate what one thread needs to run batches of up to ``batch_size`` windows."""
         return Runner(self, batch_size, window_frames)
 
+    def overlap_add(self, plan: WindowPlan, stems: int, *, keep_provisional: bool) -> OverlapAdd:
+        """Allocate what adds up the windows of one stream, of which it is given a row of a runner's ``outcomes``.
+
+        Parameters
+        ----------
+        plan : WindowPlan
+        stems : int
+            How many a row has.
+        keep_provisional : bool
+            Whether ``provisional`` is filled.
+        """
+        return OverlapAdd(plan, stems, self.spec.channels, keep_provisional=keep_provisional)
+
     def release(self) -> None:  # noqa: B027 - most models hold nothing that needs freeing
         """Free what the model holds; it must not be used afterwards."""
 
@@ -149,6 +164,23 @@ class Runner:
         self.windows: F32 = np.zeros((batch_size, spec.channels, window_frames), np.float32)
         self.stems: F32 = np.zeros((batch_size, len(spec.stems), spec.channels, window_frames), np.float32)
         self.states: StateArrays = spec.initial_states(batch_size)
+
+    @property
+    def outcomes(self) -> Any:
+        """What ``stems`` holds, where it was computed: that very array, or a tensor on the model's device.
+
+        It is for what `Separator.overlap_add` gave: what is added up there need not be copied first.
+        """
+        return self.stems
+
+    def blank_outcomes(self, rows: int, stems: int) -> Any:
+        """Allocate zeros of the kind that ``outcomes`` is, shape (rows, stems, channels, window_frames)."""
+        return np.zeros((rows, stems, *self.windows.shape[1:]), np.float32)
+
+    def on_host(self, outcomes: Any) -> F32:
+        """Give an array of what is of the kind that ``outcomes`` is."""
+        array: F32 = outcomes
+        return array
 
     def run(self, n: int) -> None:
         """Separate the first ``n`` rows in place.

@@ -10,10 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.lock_keeping import FiniteCheck, copy
-from engine.overlap import OverlapAdd
 from engine.plan import WindowPlan
-from engine.separator import Runner
-from engine.spec import ModelSpec
+from engine.separator import Runner, Separator
 
 __all__ = ["ReadFrames", "WindowStream"]
 
@@ -29,7 +27,8 @@ class WindowStream:
 
     Parameters
     ----------
-    spec : ModelSpec
+    separator : Separator
+        Whose runners are used.
     plan : WindowPlan
     keep_provisional : bool
         Whether ``overlap.provisional`` is filled.
@@ -42,16 +41,15 @@ class WindowStream:
         Holds the frames of the window stored last.
     """
 
-    def __init__(self, spec: ModelSpec, plan: WindowPlan, *, keep_provisional: bool) -> None:
+    def __init__(self, separator: Separator, plan: WindowPlan, *, keep_provisional: bool) -> None:
+        spec = separator.spec
         self.plan = plan
-        self.overlap = OverlapAdd(plan, len(spec.stems), spec.channels, keep_provisional=keep_provisional)
+        self.overlap = separator.overlap_add(plan, len(spec.stems), keep_provisional=keep_provisional)
         self._priming_hops = -(-spec.priming_frames // plan.hop_frames) if spec.stateful else 0
         self._initial: tuple[npt.NDArray[Any], ...] = spec.initial_states(1)
         self._states: tuple[npt.NDArray[Any], ...] = spec.initial_states(1)
         self._under_way: deque[int] = deque()
         self._state_checks = tuple(FiniteCheck(s.shape[1:]) for s in self._states)
-        self._check = FiniteCheck((len(spec.stems), spec.channels, plan.window_frames))
-        self._delivered_end = plan.window_frames - (0 if plan.stateful else plan.lookahead_frames)
         self.next_index = 0
         self.lookahead_is_finite = True
         """Whether the look-ahead part of ``overlap.provisional`` may be heard."""
@@ -121,9 +119,9 @@ class WindowStream:
             kept; call ``fail``. Values inside a window's look-ahead only make that part unusable.
         """
         index = self._under_way[0]
-        stems = runner.stems[row]
-        is_finite, end = self._check(stems), self._delivered_end
-        if not is_finite and not self._check.flags[..., end - self.plan.delivery_frames : end].all():
+        outcome = runner.outcomes[row]
+        is_finite, lookahead_is_finite = self.overlap.look(outcome)
+        if not is_finite:
             raise FloatingPointError(f"window {index}: the model gave values that are not finite")
         for rows, check in zip(runner.states, self._state_checks, strict=True):
             if rows.dtype.kind == "f" and not check(rows[row]):
@@ -133,8 +131,8 @@ class WindowStream:
             copy(state[0], rows[row])
         if index < self._deliver_from:
             return index, False
-        self.overlap.add(stems)
-        self.lookahead_is_finite = is_finite or bool(self._check.flags[..., end:].all())
+        self.overlap.add(outcome)
+        self.lookahead_is_finite = lookahead_is_finite
         return index, True
 
     def fail(self) -> int:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from streamer.meters import MixerLevels
     from streamer.mixer import Mixer
     from streamer.output_map import OutputMap
+    from streamer.player import Player
+    from streamer.player_stats import PlayerStats
     from streamer.processor import StemProcessor
     from streamer.recorder import Recorder, RecorderStats
     from streamer.stats import ProcessorStats
@@ -21,6 +23,8 @@ __all__ = [
     "Mixer",
     "MixerLevels",
     "OutputMap",
+    "Player",
+    "PlayerStats",
     "ProcessorStats",
     "Recorder",
     "RecorderStats",
@@ -33,6 +37,8 @@ _HOMES = {
     "Mixer": "streamer.mixer",
     "MixerLevels": "streamer.meters",
     "OutputMap": "streamer.output_map",
+    "Player": "streamer.player",
+    "PlayerStats": "streamer.player_stats",
     "ProcessorStats": "streamer.stats",
     "Recorder": "streamer.recorder",
     "RecorderStats": "streamer.recorder",

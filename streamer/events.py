@@ -8,7 +8,23 @@ from typing import Any, Literal
 
 __all__ = ["Event", "EventKind", "EventLog"]
 
-EventKind = Literal["latency", "jump", "lost", "returned", "silent", "late"]
+EventKind = Literal[
+    "latency",
+    "jump",
+    "lost",
+    "returned",
+    "silent",
+    "late",
+    "track",
+    "skipped",
+    "behind",
+    "caught up",
+    "saved",
+    "not saved",
+    "cache",
+    "fault",
+    "ended",
+]
 
 _KEPT = 1000
 
@@ -19,10 +35,15 @@ class Event:
 
     Attributes
     ----------
-    kind : {"latency", "jump", "lost", "returned", "silent", "late"}
-        The latency changed with the model, its operating point or the device; a clock jumped and a new epoch began;
-        the device was lost, or cannot be taken up again; it came back; nothing but digital silence was heard since
-        the start; most blocks come late since the start.
+    kind : str
+        ``latency``: it changed with the model, its operating point or the device. ``jump``: a clock jumped and a new
+        epoch began. ``lost``: the device was lost, or cannot be taken up again. ``returned``: it came back. ``silent``:
+        nothing but digital silence was heard since the start. ``late``: most blocks come late since the start.
+
+        Of a player: ``track``: one begins. ``skipped``: one cannot be played, or not to its end. ``behind``: its stems
+        are not there in time, and the ladder takes over. ``caught up``: they are again. ``saved``, ``not saved``: its
+        stem files are complete, or given up. ``cache``: something is the matter with what is kept. ``fault``: the model
+        failed. ``ended``: nothing is left to play.
     frame : int
         Frames that the session had moved by then.
     text : str

@@ -112,7 +112,7 @@ class Feed:
         self._latency = latency_frames
         self._guard = guard_frames
         plan, spec = timing.plan, separator.spec
-        self.stream = WindowStream(spec, plan, keep_provisional=True)
+        self.stream = WindowStream(separator, plan, keep_provisional=True)
         hop = timing.to_host(plan.hop_frames)
         kept = timing.to_host(max(plan.window_frames, spec.priming_frames + plan.hop_frames)) + 2 * hop
         backlog = max(4 * max_block_frames, 8 * hop, timing.host_rate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,8 @@ from streamer.events import Event, EventKind, EventLog
 from streamer.file_session import Clock, WallClock
 from streamer.late_watch import LateWatch
 from streamer.silence_watch import SILENCE_S, SilenceWatch
-from streamer.turnover import Turnover
 
-__all__ = ["Pump", "PumpCounters", "Reopen"]
+__all__ = ["BlockSource", "Pump", "PumpCounters", "Reopen"]
 
 F32 = npt.NDArray[np.float32]
 Reopen = Callable[[], tuple[AudioStream, dict[EventKind, str]]]
@@ -32,6 +32,22 @@ _CLOSE_S = 2.0
 _ANSWER_S = 10.0
 """More than it takes to close a device that hangs and to begin another one, each of which has an end of its own."""
 _FADE_S = 0.01
+
+
+class BlockSource(Protocol):
+    """What a pump plays: a `Turnover` of what is heard, or a player. The pump's thread calls it."""
+
+    def process(self, block: F32) -> F32:
+        """Take a block, shape (input channels, block), and give one, (device channels, block), until the next call."""
+        ...
+
+    def restart(self, skipped_frames: int) -> None:
+        """Begin anew after frames of the input were lost."""
+        ...
+
+    def finish(self) -> None:
+        """Hear that nothing is heard at the moment, so that there is nothing to fade."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -66,7 +82,7 @@ class Pump:
     ----------
     stream : AudioStream
         Open and started.
-    turnover : Turnover
+    turnover : BlockSource
         The chain in use, and the one that may take over from it.
     sample_rate, block_frames : int
     ring_frames : int
@@ -82,6 +98,8 @@ class Pump:
         As `Reopen`, or raises DeviceError while there is none. Left out: a lost device ends the loop.
     priority : bool
         Ask for real-time priority for the thread that calls ``run``.
+    hears : bool
+        False: the stream has no input that could be silent.
     clock : Clock, optional
         Left out: the machine's own.
     """
@@ -89,7 +107,7 @@ class Pump:
     def __init__(
         self,
         stream: AudioStream,
-        turnover: Turnover,
+        turnover: BlockSource,
         *,
         sample_rate: int,
         block_frames: int,
@@ -99,6 +117,7 @@ class Pump:
         events: EventLog,
         reopen: Reopen | None = None,
         priority: bool = False,
+        hears: bool = True,
         clock: Clock | None = None,
     ) -> None:
         self.stream = stream
@@ -117,7 +136,7 @@ class Pump:
         self._events = events
         self._clock = WallClock() if clock is None else clock
         self._reopen = reopen
-        self._wants_priority = priority
+        self._wants_priority, self._hears = priority, hears
         self._block_frames = block_frames
         self._thread = threading.Thread()
         self._blocks, self._epochs, self._skipped, self._returns = 0, 1, 0, 0
@@ -217,7 +236,7 @@ class Pump:
         )
 
     def _move(self, block: F32) -> None:
-        if self._silence.hear(block):
+        if self._hears and self._silence.hear(block):
             self._tell("silent", f"the input has given nothing but digital silence for {SILENCE_S:g} s")
         self._write(self._turnover.process(block))
 

@@ -83,6 +83,10 @@ def choose_device(device: str) -> DeviceChoice:
     UnavailableError
         If the installed ONNX Runtime has no provider for it; the message says what it has, and what brings it.
     """
+    if device == "mps":
+        raise UnavailableError(
+            f"device 'mps' is PyTorch's and ONNX Runtime's is coreml: use one of {', '.join(available_devices())}"
+        )
     matched = _WORD.fullmatch(device)
     word = matched[1] if matched else device
     found = _PROVIDERS.get(_SPELLINGS.get(word, word))

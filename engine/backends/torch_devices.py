@@ -27,13 +27,13 @@ def check_device(device: str) -> str:
 
     Raises
     ------
-    ConfigurationError
-        If the word is not known.
     UnavailableError
-        If this machine has no such device.
+        If PyTorch or this machine has no such device.
     """
     if re.fullmatch(r"cpu|cuda(:\d+)?|mps", device) is None:
-        raise ConfigurationError(f"device {device!r} is not known: use cpu, cuda, cuda:N or mps")
+        raise UnavailableError(
+            f"device {device!r} is none of PyTorch's: use cpu, cuda, cuda:N or mps, or --backend onnx with it"
+        )
     named = "cuda:0" if device == "cuda" else device
     there = torch_devices()
     if named in there:
@@ -62,6 +62,8 @@ def parse_dtype(precision: str, device: str) -> torch.dtype:
         raise ConfigurationError(f"precision {precision!r} is not known: use {', '.join(_DTYPES)}")
     if device == "cpu" and precision not in _ON_PROCESSOR:
         raise UnavailableError(f"precision {precision} is for GPUs: a processor takes {' or '.join(_ON_PROCESSOR)}")
+    if device == "cpu" and precision == "bf16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        raise UnavailableError("precision bf16 needs AVX512 or newer, which this processor lacks: use fp32")
     return _DTYPES[precision]
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
+from engine.backends.torch_graphs import GraphedRuns
+from engine.backends.torch_overlap import DeviceOverlapAdd
 from engine.backends.torch_runner import check_rows, told_failures
 from engine.backends.torch_runtime import torch
+from engine.backends.torch_turn import DeviceTurn
 from engine.backends.torch_ways import build_network
+from engine.batching import sizes_to_time
 from engine.errors import ModelError
-from engine.models.mdx23c import SpectrumTransform
+from engine.models.column_transform import ColumnTransform
 from engine.models.mdx23c_architecture import Architecture
-from engine.separator import Runner, Separator
+from engine.models.mdx23c_channels_last import order_by_channels
+from engine.plan import WindowPlan
+from engine.separator import F32, Runner, Separator
 
 __all__ = ["GpuModel", "GpuRunner"]
 
 Tensor = torch.Tensor
-_WARM_UPS = 3
-"""Runs before a graph is captured, in which libraries choose their algorithms."""
 
 
 class GpuModel:
@@ -32,7 +37,7 @@ class GpuModel:
     dtype : torch.dtype
     device : torch.device
     is_compiled : bool
-        By ``torch.compile``, which fuses norms and activations and takes a minute at first.
+        By ``torch.compile``, which fuses norms and activations, orders the maps itself, and takes a minute at first.
     """
 
     def __init__(
@@ -45,27 +50,34 @@ class GpuModel:
         is_compiled: bool,
     ) -> None:
         self.device = device
-        self.outputs = architecture.outputs
-        self._transform = SpectrumTransform(
-            architecture.n_fft, architecture.hop_frames, architecture.bins, device=device
-        )
+        self.uses_tf32 = dtype is not torch.float32
+        self._transform = ColumnTransform(architecture.n_fft, architecture.hop_frames, architecture.bins, device=device)
         network = build_network(architecture, tensors)
         if dtype is not torch.float32:
             network = network.reduce_to(dtype)
         network.to(device)
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if not is_compiled:
+            network = order_by_channels(network)
+        # Whichever stream reads the weights, they are there.
+        with DeviceTurn(device)():
+            pass
         self._network: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=False) if is_compiled else network
 
     def __call__(self, windows: Tensor) -> Tensor:
         """Separate a batch (batch, channels, frames) that is on the device."""
         return self._transform.inverse(self._network(self._transform.forward(windows)))
 
+    def overlap_add(self, plan: WindowPlan, stems: int, channels: int, *, keep_provisional: bool) -> DeviceOverlapAdd:
+        """Allocate what adds up the windows of one stream on the device."""
+        return DeviceOverlapAdd(plan, stems, channels, device=self.device, keep_provisional=keep_provisional)
+
 
 class GpuRunner(Runner):
     """One thread's buffers around a `GpuModel`: pinned ones that the caller fills, and their images on the device.
 
-    On CUDA the model runs on a stream of this runner, as a graph captured once for each number of rows: a replay costs
-    the processor next to nothing. ``run`` waits for the device on the calling thread, never on one that plays.
+    On CUDA the model runs on a stream of this runner, as a graph captured once for each of a few sizes of the batch; a
+    number of rows between them is run as the next larger size. ``run`` waits for the device on the calling thread,
+    never on one that plays. Stems stay on the device, as ``outcomes``, until somebody reads ``stems``.
     See `engine.separator.Runner` for the attributes.
 
     Parameters
@@ -82,22 +94,53 @@ class GpuRunner(Runner):
         self.batch_size = batch_size
         self.states = ()
         self._model = model
-        self._is_cuda = model.device.type == "cuda"
         given = (batch_size, spec.channels, window_frames)
-        made = (batch_size, len(spec.stems), spec.channels, window_frames)
         with told_failures(spec.name):
-            self._host_in = torch.zeros(given, pin_memory=self._is_cuda)
-            self._host_out = torch.zeros(made, pin_memory=self._is_cuda)
+            self._turn = DeviceTurn(model.device)
+            self._host_in = self._turn.host_zeros(*given)
             self._in = torch.zeros(given, device=model.device)
-            self._out = torch.zeros(made, device=model.device)
+            self._out = torch.zeros((batch_size, len(spec.stems), *given[1:]), device=model.device)
+            # The zeros are written before any other stream writes here.
+            with self._turn():
+                pass
         self.windows = self._host_in.numpy()
-        self.stems = self._host_out.numpy()
-        if self._is_cuda:
-            self._stream = torch.cuda.Stream(model.device)  # type: ignore[no-untyped-call]
-            self._done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-            self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self._host_out: Tensor | None = None
+        self._unread = 0
+        separate = _between(model, self._in, self._out)
+        self._run_rows: Callable[[int], None] = separate
+        if self._turn.is_cuda:
+            sizes = sizes_to_time(batch_size)
+            self._run_rows = GraphedRuns(spec.name, separate, sizes, uses_tf32=model.uses_tf32)
         else:
             self._probe()
+
+    @property
+    def stems(self) -> F32:  # type: ignore[override]
+        """The stems, copied from the device when they are read for the first time after a run."""
+        with told_failures(self.separator.spec.name):
+            if self._host_out is None:
+                self._host_out = self._turn.host_zeros(*self._out.shape)
+            if self._unread:
+                with self._turn():
+                    self._turn.copy(self._host_out[: self._unread], self._out[: self._unread])
+                self._unread = 0
+        stems: F32 = self._host_out.numpy()
+        return stems
+
+    @property
+    def outcomes(self) -> Tensor:
+        """The stems on the device; what is read from them after ``run`` is complete."""
+        return self._out
+
+    def blank_outcomes(self, rows: int, stems: int) -> Tensor:
+        """Allocate zeros on the device, shape (rows, stems, channels, window_frames)."""
+        with told_failures(self.separator.spec.name):
+            return torch.zeros((rows, stems, *self._out.shape[2:]), device=self._model.device)
+
+    def on_host(self, outcomes: Any) -> F32:
+        """Give an array of a tensor on the device."""
+        with told_failures(self.separator.spec.name):
+            return self._turn.fetch(outcomes)
 
     def run(self, n: int) -> None:
         """Separate the first ``n`` rows in place.
@@ -112,42 +155,27 @@ class GpuRunner(Runner):
             If ``n`` is not between 1 and the batch size.
         """
         check_rows(n, self.batch_size)
-        with told_failures(self.separator.spec.name), torch.inference_mode():
-            if self._is_cuda:
-                self._run_on_stream(n)
-            else:
-                self._in[:n].copy_(self._host_in[:n])
-                self._host_out[:n].copy_(self._model(self._in[:n]))
-
-    def _run_on_stream(self, n: int) -> None:
-        if n not in self._graphs:
-            self._graphs[n] = self._capture(n)
-        with torch.cuda.stream(self._stream):
-            self._in[:n].copy_(self._host_in[:n], non_blocking=True)
-            self._graphs[n].replay()
-            self._host_out[:n].copy_(self._out[:n], non_blocking=True)
-            self._done.record(self._stream)
-        # A blocking event: the thread sleeps and lets others have the interpreter meanwhile.
-        self._done.synchronize()
-
-    def _capture(self, n: int) -> torch.cuda.CUDAGraph:
-        with torch.cuda.stream(self._stream):
-            for _ in range(_WARM_UPS):
-                self._out[:n].copy_(self._model(self._in[:n]))
-        self._stream.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        # Other threads may call CUDA meanwhile.
-        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-            self._out[:n].copy_(self._model(self._in[:n]))
-        return graph
+        with told_failures(self.separator.spec.name), self._turn():
+            self._turn.copy(self._in[:n], self._host_in[:n])
+            self._run_rows(n)
+        self._unread = n
 
     def _probe(self) -> None:
-        """Run one block, since some devices lack operators and tell so only then."""
+        """Run one window, since some devices lack operators and tell so only then."""
         try:
-            with torch.inference_mode():
-                self._model(self._in[:1])
+            with self._turn():
+                self._run_rows(1)
         except (NotImplementedError, RuntimeError) as error:
             cause = " ".join(str(error).split())[:300]
             raise ModelError(
                 f"device {self._model.device.type!r} cannot run {self.separator.spec.name!r} ({cause}): use cpu"
             ) from error
+
+
+def _between(model: Callable[[Tensor], Tensor], given: Tensor, made: Tensor) -> Callable[[int], None]:
+    """Give what runs so many rows from one tensor into another; it holds no runner, which is freed with its owner."""
+
+    def separate(n: int) -> None:
+        made[:n].copy_(model(given[:n]))
+
+    return separate

@@ -13,10 +13,10 @@ from engine.denormals import DenormalsAsZero
 from engine.errors import ConfigurationError, ModelError, OutOfMemory
 from engine.separator import Runner, Separator
 
-__all__ = ["TorchRunner", "thread_count", "told_failures"]
+__all__ = ["TorchRunner", "check_rows", "thread_count", "told_failures"]
 
 _CAUSE_CHARACTERS = 300
-_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
 
 
 class TorchRunner(Runner):

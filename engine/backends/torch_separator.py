@@ -7,11 +7,13 @@ from pathlib import Path
 
 from engine.backends.torch_devices import check_device, parse_dtype
 from engine.backends.torch_gpu import GpuModel, GpuRunner
-from engine.backends.torch_runner import TorchRunner, thread_count
+from engine.backends.torch_runner import TorchRunner, thread_count, told_failures
 from engine.backends.torch_runtime import torch
 from engine.backends.torch_ways import WAYS, ProcessorModel, best_way, make_model
 from engine.errors import ConfigurationError, ModelError, UnavailableError
 from engine.models.mdx23c_checkpoint import read_mdx23c
+from engine.overlap import OverlapAdd
+from engine.plan import WindowPlan
 from engine.separator import F32, Runner, Separator, StateArrays
 
 __all__ = ["TorchRunner", "TorchSeparator"]
@@ -89,14 +91,20 @@ class TorchSeparator(Separator):
         self._model: ProcessorModel | GpuModel | None
         if self.device == "cpu":
             self.way = best_way(architecture) if way is None else way
-            self._model = make_model(self.way, architecture, checkpoint.tensors, dtype, self.spec.window_frames)
+            with told_failures(self.spec.name):
+                self._model = make_model(self.way, architecture, checkpoint.tensors, dtype, self.spec.window_frames)
         else:
             self.way = "eager" if way is None else way
             if self.way == "fused":
                 raise UnavailableError(f"fused steps are for processors: on {self.device} use eager or compiled")
-            self._model = GpuModel(
-                architecture, checkpoint.tensors, dtype, torch.device(self.device), is_compiled=self.way == "compiled"
-            )
+            with told_failures(self.spec.name):
+                self._model = GpuModel(
+                    architecture,
+                    checkpoint.tensors,
+                    dtype,
+                    torch.device(self.device),
+                    is_compiled=self.way == "compiled",
+                )
 
     def process(self, windows: F32, states: StateArrays) -> tuple[F32, StateArrays]:
         """Separate a batch; see `Separator.process`. Any thread may call it, several at once too.
@@ -116,12 +124,25 @@ class TorchSeparator(Separator):
         if batch_size < 1:
             raise ConfigurationError(f"batch size {batch_size} is out of range: it must be at least 1")
         self.spec.check_window(window_frames)
-        model = self._model
-        if model is None:
-            raise ModelError(f"model {self.spec.name!r} has been released: load it again")
+        model = self._loaded()
         if isinstance(model, GpuModel):
             return GpuRunner(self, model, batch_size, window_frames)
-        return TorchRunner(self, model.make_pass(window_frames), batch_size, window_frames, self.threads)
+        with told_failures(self.spec.name):
+            window_pass = model.make_pass(window_frames)
+        return TorchRunner(self, window_pass, batch_size, window_frames, self.threads)
+
+    def overlap_add(self, plan: WindowPlan, stems: int, *, keep_provisional: bool) -> OverlapAdd:
+        """Allocate what adds up the windows of one stream, on the device that the model runs on."""
+        model = self._loaded()
+        if isinstance(model, GpuModel):
+            with told_failures(self.spec.name):
+                return model.overlap_add(plan, stems, self.spec.channels, keep_provisional=keep_provisional)
+        return super().overlap_add(plan, stems, keep_provisional=keep_provisional)
+
+    def _loaded(self) -> ProcessorModel | GpuModel:
+        if self._model is None:
+            raise ModelError(f"model {self.spec.name!r} has been released: load it again")
+        return self._model
 
     def release(self) -> None:
         """Let go of the network. Its memory is freed once its runners are gone as well."""

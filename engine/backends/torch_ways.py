@@ -40,7 +40,9 @@ class ProcessorModel(Protocol):
 
 def best_way(architecture: Architecture) -> str:
     """Give the fastest way that needs no minutes of preparation."""
-    return "fused" if can_fuse(architecture) and load_kernels() is not None else "eager"
+    has_convolutions = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    is_ready = has_convolutions and can_fuse(architecture) and load_kernels() is not None
+    return "fused" if is_ready else "eager"
 
 
 def make_model(
@@ -77,7 +79,12 @@ def make_model(
         return _FusedModel(architecture, tensors, dtype, window_frames, kernels)
     if way == "eager":
         if dtype is not torch.float32:
-            raise UnavailableError("eager runs fp32 on a processor: leave the precision out, or the backend")
+            cause = why_no_kernels() if can_fuse(architecture) else ""
+            raise UnavailableError(
+                "this precision needs fused steps"
+                + (f", and they cannot be had here: {cause}" if cause else ": choose the backend torch")
+                + "; or use fp32"
+            )
         return _EagerModel(architecture, tensors, dtype)
     return _CompiledModel(architecture, tensors, dtype)
 

@@ -58,12 +58,16 @@ class AvSource:
     def _name(self) -> str:
         return repr(str(self._path))
 
-    def blocks(self, block_frames: int) -> Iterator[npt.NDArray[np.float32]]:
-        """Decode from the first frame, in blocks ``(channels, block_frames)``; the last one may be shorter."""
+    def blocks(self, block_frames: int, start_frame: int = 0) -> Iterator[npt.NDArray[np.float32]]:
+        """Decode from a frame on, in blocks ``(channels, block_frames)``; the last one may be shorter.
+
+        Containers are entered at packets whose frames are not exact to one, so all before it is decoded and dropped.
+        """
         block = np.empty((self.info.channels, block_frames), np.float32)
-        filled = 0
+        filled, before = 0, start_frame
         for chunk in self._trimmed_chunks():
-            taken = 0
+            taken = min(before, chunk.shape[1])
+            before -= taken
             while taken < chunk.shape[1]:
                 count = min(block_frames - filled, chunk.shape[1] - taken)
                 block[:, filled : filled + count] = chunk[:, taken : taken + count]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import soundfile
 
-from engine.files.reader import native_path
+from engine.files.sndfile_source import native_path
 
 __all__ = ["Expected", "is_marked", "mark"]
 

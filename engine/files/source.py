@@ -56,8 +56,8 @@ class AudioSource(Protocol):
         """The facts of the file."""
         ...
 
-    def blocks(self, block_frames: int) -> Iterator[npt.NDArray[np.float32]]:
-        """Decode from the first frame, in blocks ``(channels, block_frames)``; the last one may be shorter.
+    def blocks(self, block_frames: int, start_frame: int = 0) -> Iterator[npt.NDArray[np.float32]]:
+        """Decode from a frame on, in blocks ``(channels, block_frames)``; the last one may be shorter.
 
         A block is valid until the next is asked for.
         """

@@ -23,7 +23,6 @@ _COMPILE = (
     "-std=c11",
     "-O3",
     "-fPIC",
-    "-fopenmp",
     # Sums may be reordered. Numbers that are not finite keep their meaning: they are a model's faults, and are told.
     "-fno-math-errno",
     "-fno-trapping-math",
@@ -31,6 +30,10 @@ _COMPILE = (
     "-fassociative-math",
     "-ffp-contract=fast",
 )
+_THREADS = "-fopenmp"
+_REMEDY = "sudo apt install gcc libc6-dev"
+_OWN = 0o700
+_WRITABLE_BY_OTHERS = 0o022
 _NATIVE = ("-march=native", "-mcpu=native")
 _WIDE = "-mprefer-vector-width=512"
 _PATIENCE_S = 120.0
@@ -43,20 +46,21 @@ class BuildError(Exception):
 def built_library() -> Path:
     """Give the path of the compiled library; it is built unless that was done before.
 
-    Its name comes of the sources, the options, the compiler and the processor, so that a change of any builds anew.
+    Its name comes of the sources, the options and the processor, so that a change of any builds anew; a compiler is
+    needed only then. Nothing is loaded that somebody else may have put there.
 
     Raises
     ------
     BuildError
     """
-    compiler = find_compiler()
     folder = Path(__file__).parent
     told = [folder.joinpath(name).read_bytes() for name in _SOURCES]
-    told += [" ".join((*compiler, *_COMPILE)).encode(), _version(compiler), platform.machine().encode(), _processor()]
+    told += [" ".join(_COMPILE).encode(), sys.platform.encode(), platform.machine().encode(), _processor()]
     name = hashlib.sha256(b"\0".join(told)).hexdigest()[:16]
     library = cache_folder() / "kernels" / f"mdx23c-{name}.so"
     if not library.is_file():
-        _build(compiler, folder / _SOURCES[0], library)
+        _build(find_compiler(), folder / _SOURCES[0], library)
+    _check_owner(library)
     return library
 
 
@@ -70,7 +74,10 @@ def find_compiler() -> list[str]:
     """
     if sys.platform == "win32":
         raise BuildError("fused steps are compiled on Linux and macOS only: this machine goes without")
-    named = shlex.split(os.environ.get("CC", ""))
+    try:
+        named = shlex.split(os.environ.get("CC", ""))
+    except ValueError as error:
+        raise BuildError(f"CC={os.environ['CC']} is no command ({error}): correct it or unset it") from error
     for command in [named] if named else [[name] for name in _COMPILERS]:
         if shutil.which(command[0]):
             return command
@@ -80,21 +87,22 @@ def find_compiler() -> list[str]:
 
 def _build(compiler: list[str], source: Path, library: Path) -> None:
     try:
-        library.parent.mkdir(parents=True, exist_ok=True)
+        library.parent.mkdir(parents=True, exist_ok=True, mode=_OWN)
         with tempfile.TemporaryDirectory(dir=library.parent, prefix=".building-") as scratch:
             built = Path(scratch) / "kernels.o"
             faults = []
             # In two steps: a linker that sees options of fast arithmetic may change that of the whole process.
-            for native in _flags():
-                fault = _run([*compiler, *_COMPILE, *native, "-c", str(source), "-o", str(built)])
+            for options in _options():
+                fault = _run([*compiler, *_COMPILE, *options, "-c", str(source), "-o", str(built)])
                 if not fault:
                     break
                 faults.append(fault)
             else:
-                raise BuildError(f"{' '.join(compiler)} cannot compile the fused steps ({faults[0]}): install gcc")
+                raise BuildError(f"{' '.join(compiler)} cannot compile the fused steps ({faults[0]}): {_REMEDY}")
             linked = Path(scratch) / "kernels.so"
-            if fault := _run([*compiler, "-shared", "-fopenmp", str(built), "-o", str(linked), "-lm"]):
-                raise BuildError(f"{' '.join(compiler)} cannot link the fused steps ({fault}): install gcc")
+            threads = [option for option in options if option == _THREADS]
+            if fault := _run([*compiler, "-shared", *threads, str(built), "-o", str(linked), "-lm"]):
+                raise BuildError(f"{' '.join(compiler)} cannot link the fused steps ({fault}): {_REMEDY}")
             # Whole or not at all, also where two processes build at once.
             os.replace(linked, library)
     except OSError as error:
@@ -104,9 +112,24 @@ def _build(compiler: list[str], source: Path, library: Path) -> None:
         ) from error
 
 
-def _flags() -> list[list[str]]:
+def _options() -> list[list[str]]:
+    """Give what is tried in turn: the last ones lack threads, as Apple's compiler does."""
     wide = [_WIDE] if platform.machine().lower() in ("x86_64", "amd64") else []
-    return [[native, *wide] for native in _NATIVE] + [[native] for native in _NATIVE]
+    fine = [[native, *wide] for native in _NATIVE] + [[native] for native in _NATIVE]
+    return [[*each, _THREADS] for each in fine] + fine
+
+
+def _check_owner(library: Path) -> None:
+    """Refuse a library that another user could have written, since loading it runs what is in it."""
+    if sys.platform == "win32":
+        return
+    for place in (library, library.parent):
+        facts = place.stat()
+        if facts.st_uid not in (os.getuid(), 0) or facts.st_mode & _WRITABLE_BY_OTHERS:
+            raise BuildError(
+                f"{str(place)!r} may be written by others, and what is there would be run: chmod go-w it, or name a "
+                "folder of your own with STEMSTREAM_CACHE"
+            )
 
 
 def _run(command: list[str]) -> str:
@@ -115,18 +138,12 @@ def _run(command: list[str]) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)  # noqa: S603
     except subprocess.TimeoutExpired:
         return f"it took more than {_PATIENCE_S:g} s"
+    except OSError as error:
+        return f"it cannot be run: {error.strerror}"
     if done.returncode == 0:
         return ""
     lines = [line for line in done.stderr.splitlines() if "error" in line.lower()] or done.stderr.splitlines()
     return lines[0].strip() if lines else f"exit code {done.returncode}"
-
-
-def _version(compiler: list[str]) -> bytes:
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        return subprocess.run(  # noqa: S603
-            [*compiler, "--version"], capture_output=True, timeout=_PATIENCE_S, check=False
-        ).stdout
-    return b""
 
 
 def _processor() -> bytes:

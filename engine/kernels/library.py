@@ -52,7 +52,7 @@ class Kernels:
     @staticmethod
     def moments(channels: int) -> int:
         """Count the doubles of the memory that ``norm_gelu`` works in."""
-        return (2 * _MOST_THREADS + 3) * channels
+        return (2 * _MOST_THREADS + 1) * channels
 
     def norm_gelu(
         self, x: Tensor, y: Tensor, norm: tuple[Tensor, Tensor], moments: Tensor, *, is_folded: bool, threads: int
@@ -102,9 +102,18 @@ class Kernels:
 @functools.cache
 def _load() -> tuple[Kernels | None, str]:
     try:
-        return Kernels(built_library()), ""
-    except (BuildError, OSError) as error:
-        return None, " ".join(str(error).split())
+        path = built_library()
+        try:
+            return Kernels(path), ""
+        except (OSError, AttributeError):
+            # Cut short, or of another kind: once more.
+            path.unlink(missing_ok=True)
+            return Kernels(built_library()), ""
+    except BuildError as error:
+        return None, str(error)
+    except (OSError, AttributeError) as error:
+        cause = " ".join(str(error).split())
+        return None, f"the fused steps cannot be loaded ({cause}): name a folder for programs with STEMSTREAM_CACHE"
 
 
 def load_kernels() -> Kernels | None:

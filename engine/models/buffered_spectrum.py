@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 
 from engine.backends.torch_runtime import torch
+from engine.models.column_transform import add_columns
 from engine.models.mdx23c_architecture import COMPLEX, Architecture
 
 __all__ = ["BufferedSpectrum"]
@@ -88,7 +89,7 @@ class BufferedSpectrum:
             parts.copy_(folded[begin:end].permute(2, 0, 4, 1, 3))
             torch.fft.irfft(spectrum, n=a.n_fft, out=cut)
             cut.mul_(self._window)
-            self._add_columns(cut, self._summed, begin)
+            add_columns(cut, self._summed, begin, a.hop_frames)
         summed = self._summed[:, self._reach : self._reach + self._frames]
         torch.mul(summed.view(windows.shape), self._normaliser, out=windows)
 
@@ -96,22 +97,8 @@ class BufferedSpectrum:
         for begin in range(0, self.columns, self._slab):
             yield begin, min(begin + self._slab, self.columns)
 
-    def _add_columns(self, cut: Tensor, summed: Tensor, begin: int) -> None:
-        """Add columns (rows, count, n_fft), the first of which is number ``begin``, at their places."""
-        a = self._architecture
-        hop, count = a.hop_frames, cut.shape[1]
-        if a.n_fft % hop == 0:
-            hops = summed.view(len(summed), -1, hop)
-            pieces = cut.view(len(cut), count, -1, hop)
-            for n in range(a.n_fft // hop):
-                hops[:, begin + n : begin + n + count].add_(pieces[:, :, n])
-            return
-        for column in range(count):
-            start = (begin + column) * hop
-            summed[:, start : start + a.n_fft].add_(cut[:, column])
-
     def _make_normaliser(self) -> Tensor:
         cut = self._window.square().expand(1, self.columns, -1).contiguous()
         summed = torch.zeros(1, self._summed.shape[1])
-        self._add_columns(cut, summed, 0)
+        add_columns(cut, summed, 0, self._architecture.hop_frames)
         return summed[0, self._reach : self._reach + self._frames].reciprocal()

@@ -28,15 +28,13 @@ class SpectrumTransform:
     n_fft, hop_frames : int
     bins : int
         Bins kept, from 0 up; the others count as zero on the way back.
-    device : torch.device, optional
-        Where the audio is; the processor if left out.
     """
 
-    def __init__(self, n_fft: int, hop_frames: int, bins: int, *, device: torch.device | None = None) -> None:
+    def __init__(self, n_fft: int, hop_frames: int, bins: int) -> None:
         self._n_fft = n_fft
         self._hop = hop_frames
         self._bins = bins
-        self._window = torch.hann_window(n_fft, periodic=True, device=device)
+        self._window = torch.hann_window(n_fft, periodic=True)
 
     def forward(self, audio: Tensor) -> Tensor:
         """Transform.
@@ -90,6 +88,8 @@ class Mdx23c(nn.Module):
         self._bands = a.bands
         self._outputs = a.outputs
         self._dtype: torch.dtype | None = None
+        self.memory_format = torch.preserve_format
+        """Order of the maps between the first layer and the last ones."""
         self.first_conv = nn.Conv2d(a.spectrum_channels, a.width, 1, bias=False)
         self.encoder_blocks = nn.ModuleList(_Encoder(a, n) for n in range(a.scales))
         channels, frequencies = a.level(a.scales)
@@ -116,8 +116,7 @@ class Mdx23c(nn.Module):
         batch, parts, bins, columns = spectrum.shape
         mixture = spectrum.reshape(batch, parts * self._bands, bins // self._bands, columns)
         first = self.first_conv(mixture)
-        x = first.transpose(-1, -2)
-        x = x if self._dtype is None else x.to(self._dtype)
+        x = first.transpose(-1, -2).to(self._dtype or first.dtype, memory_format=self.memory_format)
         skipped = []
         for encoder in self.encoder_blocks:
             skip, x = encoder(x)

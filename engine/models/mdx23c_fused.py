@@ -46,7 +46,7 @@ class FusedNetwork:
         sizes = [columns // 2**n * a.level(n)[1] * a.level(n)[0] for n in range(a.scales + 1)]
         largest = max(sizes)
         # Where two maps are seen, they are activated side by side.
-        self._activated = torch.empty(2 * max(sizes[:-1]) if a.scales else largest, dtype=dtype)
+        self._activated = torch.empty(max(largest, 2 * max(sizes[:-1], default=0)), dtype=dtype)
         self._inner = torch.empty(largest, dtype=dtype)
         self._risen = torch.empty(largest, dtype=dtype)
         self._chain = torch.empty(2, largest, dtype=dtype)

@@ -15,7 +15,20 @@ from typing import Annotated, Any
 import typer
 
 from engine.errors import StemstreamError
-from streamer.cli import bench, demo, devices, doctor, export, latency, live, model_files, models, play, separate
+from streamer.cli import (
+    bench,
+    cache,
+    demo,
+    devices,
+    doctor,
+    export,
+    latency,
+    live,
+    model_files,
+    models,
+    play,
+    separate,
+)
 from streamer.cli.terminal import print_error, print_note, print_result, print_traceback, print_warning
 
 __all__ = ["app", "run"]
@@ -74,6 +87,14 @@ def _models_alone(context: typer.Context) -> int:
     return _print_help(context) if context.invoked_subcommand is None else 0
 
 
+_cache = typer.Typer(help="Stems that are kept from other times: which there are, and to be rid of them.")
+
+
+@_cache.callback(invoke_without_command=True)
+def _cache_alone(context: typer.Context) -> int:
+    return _print_help(context) if context.invoked_subcommand is None else 0
+
+
 def _help(command: Callable[..., int]) -> str:
     """Give a command's docstring with one line for each paragraph, so that it can be wrapped to any terminal."""
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
@@ -92,11 +113,14 @@ for _group, _name, _command in (
     (_models, "info", model_files.model_info),
     (_models, "download", model_files.download_model),
     (_models, "verify", model_files.verify_models),
+    (_cache, "list", cache.list_cache),
+    (_cache, "clear", cache.clear_cache),
     (app, "devices", devices.devices),
     (app, "doctor", doctor.doctor),
 ):
     _group.command(_name, help=_help(_command))(_command)
 app.add_typer(_models, name="models")
+app.add_typer(_cache, name="cache")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ComputeWish", "load_chosen", "parse_batch_size", "precision_mark"]
 
+_MAX_BATCH = 1024
+
 
 @dataclass(frozen=True)
 class ComputeWish:
@@ -61,16 +63,23 @@ def parse_batch_size(text: str) -> int | None:
     Raises
     ------
     ConfigurationError
-        If it is neither.
+        If it is neither, or out of range.
     """
     if text == AUTO:
         return None
-    try:
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= _MAX_BATCH:
         return int(text)
-    except ValueError:
-        raise ConfigurationError(f"--batch-size {text!r} cannot be used: give a whole number from 1, or auto") from None
+    raise ConfigurationError(
+        f"--batch-size {text!r} cannot be used: give a whole number from 1 to {_MAX_BATCH}, or auto"
+    )
 
 
-def precision_mark(compute: Compute) -> str:
-    """Give what tells stems made in this precision from those in fp32; nothing for fp32 itself."""
+def precision_mark(wish: ComputeWish, compute: Compute) -> str:
+    """Give what tells stems made in this precision from those in fp32; nothing for fp32 itself.
+
+    What a measurement chose is one kind, whatever it was: a night's work must not be done again because another
+    measurement chose otherwise.
+    """
+    if wish.precision == AUTO:
+        return "" if compute.backend == "onnx" else " in the fastest precision"
     return "" if compute.precision == "fp32" else f" in {compute.precision}"

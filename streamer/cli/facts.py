@@ -19,6 +19,7 @@ from streamer.cli.findings import ImportFacts, ModelFacts
 __all__ = [
     "cache_facts",
     "claimants_of",
+    "compiler_facts",
     "disk_facts",
     "expected_file",
     "format_facts",
@@ -95,15 +96,12 @@ def model_facts(name: str) -> ModelFacts:
 
 
 def compiler_facts() -> tuple[bool, str]:
-    """Tell whether PyTorch is installed, and what keeps its steps from being compiled; nothing is compiled for it."""
-    from engine.kernels.building import BuildError, find_compiler
+    """Tell whether PyTorch is installed, and what keeps its steps from being compiled, which is tried for it."""
+    if importlib.util.find_spec("torch") is None:
+        return False, ""
+    from engine.kernels.library import why_no_kernels
 
-    has_torch = importlib.util.find_spec("torch") is not None
-    try:
-        find_compiler()
-    except BuildError as error:
-        return has_torch, str(error)
-    return has_torch, ""
+    return True, why_no_kernels()
 
 
 def format_facts() -> tuple[dict[str, bool], dict[str, bool]]:

@@ -48,9 +48,14 @@ def _no_thread_is_left() -> Iterator[None]:
 
 @MODELS
 @pytest.mark.parametrize("rate", [RATE, 11_025])
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("excerpt", [Excerpt(), Excerpt(0.7, 1.9)])
-@pytest.mark.parametrize("settings", [{}, {"two_stems": "drums", "ext": "flac"}, {"batch_size": 4}])
+@pytest.mark.parametrize(
+    ("channels", "excerpt", "settings"),
+    [
+        (2, Excerpt(), {}),
+        (1, Excerpt(0.7, 1.9), {"batch_size": 4}),
+        (2, Excerpt(0.7, 1.9), {"two_stems": "drums", "ext": "flac"}),
+    ],
+)
 def test_files_are_the_same_bytes(
     tmp_path: Path,
     make: Callable[[], Separator],
@@ -59,8 +64,8 @@ def test_files_are_the_same_bytes(
     excerpt: Excerpt,
     settings: dict[str, Any],
 ) -> None:
-    audio = noise(channels, 40_000)
-    audio[0, [5, 20_000, 39_000]] = np.nan
+    audio = noise(channels, 20_000)
+    audio[0, [5, 10_000, 19_000]] = np.nan
     soundfile.write(tmp_path / "a.wav", audio.T, rate, "FLOAT")
     reports = [
         separate_file(
@@ -103,19 +108,25 @@ def test_the_blocks_are_taken_on_another_thread_while_the_model_is_at_work() -> 
     assert threads != {threading.get_ident()}
 
 
-@MODELS
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: WholeWindow(window_frames=4096, hop_frames=1024),
+        lambda: Echo(hop_frames=1024, lookahead_frames=256, priming_frames=512),
+    ],
+)
 def test_reading_is_a_bounded_number_of_frames_ahead(make: Callable[[], Separator]) -> None:
     given, ahead = 0, []
 
     def blocks() -> Iterator[F32]:
         audio = noise(2, 10_000)
-        for number in range(200):
+        for number in range(60):
             ahead.append(10_000 * number - given)
             yield audio
 
     for part in separate_blocks(make(), blocks(), RATE, channels=2, pipelined=True):
         given += part.shape[-1]
-    assert given == 2_000_000
+    assert given == 600_000
     assert max(ahead) < 100_000
 
 
@@ -182,5 +193,5 @@ def test_a_damaged_file_leaves_no_stems(tmp_path: Path) -> None:
     data[len(data) // 2 : len(data) // 2 + 20_000] = bytes(20_000)
     (tmp_path / "a.flac").write_bytes(data)
     with pytest.raises(AudioFileError, match="damaged"):
-        separate_file(WholeWindow(), tmp_path / "a.flac", tmp_path / "out")
+        separate_file(WholeWindow(), tmp_path / "a.flac", tmp_path / "out", pipelined=True)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]

@@ -23,7 +23,7 @@ def read(start: int, out: F32) -> bool:
 
 
 def open_stream(model: Separator, **lengths: Any) -> WindowStream:
-    return WindowStream(model.spec, live_plan(model.spec, **lengths), keep_provisional=True)
+    return WindowStream(model, live_plan(model.spec, **lengths), keep_provisional=True)
 
 
 def step(stream: WindowStream, runner: Runner) -> tuple[int, bool]:

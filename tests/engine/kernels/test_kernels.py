@@ -92,6 +92,16 @@ def test_a_map_far_from_zero_keeps_its_spread(kernels: Kernels, offset: float) -
     torch.testing.assert_close(y.double(), expected(x, norm), rtol=1e-3, atol=3e-3)
 
 
+@pytest.mark.parametrize("peak", [1e2, 1e4])
+def test_a_loud_moment_at_the_start_costs_the_rest_nothing(kernels: Kernels, peak: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    x, norm = torch.randn(256, 256, 16, generator=generator), a_norm(16)
+    x[0, 0] = peak
+    y = torch.empty_like(x)
+    run(kernels, x, y, norm)
+    torch.testing.assert_close(y.double(), expected(x, norm), rtol=2e-5, atol=2e-5)
+
+
 def test_a_map_of_one_value_gives_the_offsets(kernels: Kernels) -> None:
     norm = a_norm(16)
     x = torch.full((8, 8, 16), 7.0)

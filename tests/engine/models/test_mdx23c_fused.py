@@ -27,6 +27,8 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "mono": {"channels": 1},
     "five stems": {"outputs": 5},
     "wide": {"width": 24, "growth": 7},
+    "large maps": {"width": 12, "frequencies": 64, "n_fft": 512},
+    "growing fast": {"scales": 1, "width": 2, "growth": 20},
     "another bottleneck": {"bottleneck": 1},
 }
 
@@ -42,7 +44,7 @@ def separators(folder: Path, architecture: Architecture, window: int, **options:
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_it_is_the_network_of_the_reference(name: str, tmp_path: Path) -> None:
     architecture = tiny(**ARCHITECTURES[name])
-    window = architecture.hop_frames * (8 * architecture.column_step - 1)
+    window = architecture.hop_frames * (16 * architecture.column_step - 1)
     eager, fused = separators(tmp_path, architecture, window)
     runner = fused.runner(2, window)
     for seed in range(2):
@@ -52,6 +54,16 @@ def test_it_is_the_network_of_the_reference(name: str, tmp_path: Path) -> None:
         runner.run(2)
         np.testing.assert_allclose(runner.stems, wanted, rtol=0, atol=2e-5)
         assert np.abs(wanted).max() > 0.01
+
+
+def test_a_burst_before_silence_is_as_exact_as_noise(tmp_path: Path) -> None:
+    architecture = tiny(width=8, frequencies=64, n_fft=512)
+    window = architecture.hop_frames * (64 * architecture.column_step - 1)
+    eager, fused = separators(tmp_path, architecture, window)
+    windows = np.zeros((1, 2, window), np.float32)
+    windows[..., :200] = 0.9
+    wanted, found = eager.process(windows, ())[0][0], fused.process(windows, ())[0][0]
+    assert sdr_db(wanted.reshape(-1, window), found.reshape(-1, window)) > 90
 
 
 def test_windows_of_other_lengths_use_the_same_weights(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_the_installed_command_is_this_one() -> None:
         (("separate", "a.wav"), "Missing option '--out'"),
         (("separate", "a.wav", "-o", "x", "--bogus"), "No such option: --bogus"),
         (("separate", "a.wav", "-o", "x", "--ext", "mp3"), "'mp3' is not one of 'wav', 'flac'"),
-        (("separate", "a.wav", "-o", "x", "--batch-size", "two"), "Invalid value for '--batch-size'"),
+        (("separate", "a.wav", "-o", "x", "--jobs", "two"), "Invalid value for '--jobs'"),
         (("play", "a.wav", "--pace", "slow"), "'slow' is not one of 'realtime', 'fast'"),
         (("sing",), "No such command 'sing'"),
     ],

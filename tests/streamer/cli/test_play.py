@@ -66,12 +66,21 @@ def test_json_holds_what_the_summary_says(tmp_path: Path, song: Path, tiny: Path
     assert result["saved"]["other"] == str(tmp_path / "out" / "song" / "other.wav")
 
 
-@pytest.mark.parametrize("output", [(), ("--output", "speakers")])
-def test_a_device_ends_with_code_3_in_this_version(song: Path, output: tuple[str, ...]) -> None:
-    ended = run_process("play", song, *output)
+@pytest.mark.parametrize("output", ["speakers", "9999"])
+def test_a_device_that_is_not_there_ends_with_code_3(song: Path, output: str) -> None:
+    ended = run_process("play", song, "--output", output)
     assert ended.code == 3
-    assert ended.error.endswith("this version has no audio device output; use --output none")
     assert len(ended.err.splitlines()) == 1
+    assert ended.err.startswith("error: ")
+
+
+@pytest.mark.parametrize("options", [("--pace", "fast"), ("--report", "page.html")])
+def test_a_report_or_a_pace_and_a_device_do_not_go_together(
+    song: Path, command: Command, options: tuple[str, ...]
+) -> None:
+    ended = command("play", song, *options, "--output", "speakers")
+    assert ended.code == 2
+    assert "use --output none, not 'speakers'" in ended.error
 
 
 @pytest.mark.parametrize(
@@ -80,8 +89,17 @@ def test_a_device_ends_with_code_3_in_this_version(song: Path, output: tuple[str
         (["--latency-ms", "3"], "--latency-ms 3: "),
         (["--latency-ms", "0"], "give seconds above 0"),
         (["--latency-ms", "nan"], "give seconds above 0"),
-        (["-b", "0"], "block_frames is 0"),
-        (["-b", "9999999"], "max_block_frames=9999999 is not supported"),
+        (["--as-live", "-b", "0"], "block_frames is 0"),
+        (["--as-live", "-b", "9999999"], "max_block_frames=9999999 is not supported"),
+        (["-b", "0"], "block_frames=0 cannot be used"),
+        (["--start", "never"], "--start 'never' is no time"),
+        (["--loop", "3"], "--loop '3' is no stretch"),
+        (["--loop", "0.2-0.2"], "too short"),
+        (["--mute", "tuba"], "stem 'tuba' is unknown: the stems are quarter, other"),
+        (["--preset", "karaoke"], "preset 'karaoke' is about vocals, and the model's stems are quarter, other"),
+        (["--gain", "quarter"], "is not STEM=DB"),
+        (["--cache-gb", "-1"], "--cache-gb -1 is no size"),
+        (["--as-live", "--mute", "quarter"], "are for what is heard"),
     ],
 )
 def test_a_setting_that_is_not_allowed_ends_with_code_2(
@@ -102,6 +120,21 @@ def test_a_file_that_cannot_be_read_ends_with_code_1(tmp_path: Path, command: Co
 def test_ctrl_c_is_one_line_and_leaves_no_file(tmp_path: Path, tiny: Path) -> None:
     song = write_noise(tmp_path / "song.wav", 60, rate=8000, channels=1)
     with start_process("play", song, "--output", "none", "--save", tmp_path / "out", "-m", tiny) as process:
+        while "playing" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert rest.splitlines()[-1] == "interrupted"
+    assert "error" not in rest
+    assert "coverage" in out
+    assert files_in(tmp_path) == ["song.wav"]
+
+
+def test_ctrl_c_on_the_live_path_is_one_line_and_leaves_no_file(tmp_path: Path, tiny: Path) -> None:
+    song = write_noise(tmp_path / "song.wav", 60, rate=8000, channels=1)
+    options = ("--as-live", "--output", "none", "--save", tmp_path / "out", "-m", tiny)
+    with start_process("play", song, *options) as process:
         while "playing" not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)

@@ -241,7 +241,7 @@ def test_an_excerpt_behind_the_end_fails_that_file_alone(
         (["--device", "tpu"], "device 'tpu' is not known: use auto, cpu, cuda, cuda:N, mps"),
         (["--backend", "jax"], "backend 'jax' is not known: use auto, torch, eager, compiled, onnx"),
         (["--precision", "int4"], "precision 'int4' is not known: use auto, fp32, bf16, fp16"),
-        (["--batch-size", "many"], "--batch-size 'many' cannot be used: give a whole number from 1, or auto"),
+        (["--batch-size", "many"], "--batch-size 'many' cannot be used: give a whole number from 1 to 1024, or auto"),
     ],
 )
 def test_a_setting_that_cannot_be_ends_with_code_2_before_anything_begins(
@@ -331,8 +331,10 @@ def test_a_device_that_is_not_here_ends_with_code_4_and_what_is_missing(
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     ended = command("separate", song, "-o", tmp_path / "out", "-m", tiny, "--device", device)
     assert ended.code == 4
-    assert f"--device {device}: " in ended.error
-    assert "available here are auto and cpu" in ended.error
+    assert f"device {device!r} " in ended.error
+    assert "cpu" in ended.error.partition(device)[2]
+    assert "\n" not in ended.error.strip()
     assert not (tmp_path / "out").exists()
