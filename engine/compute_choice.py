@@ -20,7 +20,6 @@ __all__ = ["Choice", "best_batch_size", "load_fastest", "remember_batch_size", "
 
 _USUAL_BATCH = 4
 """Windows that fill a GPU."""
-_ANY_MODEL = "any model"
 _ALONE = "nothing else was left to choose"
 Tell = Callable[[str], None]
 
@@ -127,25 +126,20 @@ def load_fastest(
 
 def best_batch_size(compute: Compute, *of_model: str) -> int:
     """Give the batch size that was found best for a model on ``compute``, or what suits such devices."""
-    for facts in (of_model, (_ANY_MODEL,)):
-        known = (recall(_batch_key(compute, *facts)) or {}).get("batch_size")
-        if isinstance(known, int) and known > 0:
-            return known
+    known = (recall(_batch_key(compute, *of_model)) or {}).get("batch_size")
+    if isinstance(known, int) and known > 0:
+        return known
     return _USUAL_BATCH if compute.device != "cpu" else 1
 
 
 def remember_batch_size(
-    name_or_path: str | os.PathLike[str] | None,
+    name_or_path: str | os.PathLike[str],
     compute: Compute,
     batch_size: int,
     config: str | os.PathLike[str] | None = None,
 ) -> bool:
-    """Keep the batch size that was found best; False where the cache folder cannot be written.
-
-    For None as the model it counts for all that were not measured themselves.
-    """
-    facts = (_ANY_MODEL,) if name_or_path is None else _model_facts(find_model(name_or_path, config))
-    key = _batch_key(compute, *facts)
+    """Keep the batch size that was found best for a model; False where the cache folder cannot be written."""
+    key = _batch_key(compute, *_model_facts(find_model(name_or_path, config)))
     return remember(key, batch_size=batch_size)
 
 

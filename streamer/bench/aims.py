@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from engine.compute_choice import LEAST_SDR_DB
+from engine.compute_trial import LEAST_SDR_DB
 from streamer.bench.figures import Measured
 from streamer.bench.plan import FULL_SIZE, Plan
 from streamer.bench.tables import memory, precisions

@@ -121,6 +121,8 @@ class Network(nn.Module):
     weights : mapping of str to Tensor
     """
 
+    _window: Tensor
+
     def __init__(self, config: Mdx23cConfig, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
         if (config.model.norm, config.model.act) != ("InstanceNorm", "gelu"):
@@ -134,6 +136,8 @@ class Network(nn.Module):
         self._bands = folded // self._parts
         self.register_buffer("_window", torch.hann_window(self._n_fft), persistent=False)
         self.first_conv = nn.Conv2d(folded, width, 1, bias=False)
+        frequencies = weights["encoder_blocks.0.tfc_tdf.blocks.0.tdf.2.weight"].shape[1]
+        self._bins = frequencies * self._bands
         scales = range(sum(name.endswith("downscale.conv.2.weight") for name in weights))
         self.encoder_blocks = nn.ModuleList(_Scale(f"encoder_blocks.{n}", "downscale", weights) for n in scales)
         self.bottleneck_block = _TfcTdf("bottleneck_block", weights)
@@ -150,7 +154,7 @@ class Network(nn.Module):
         spectrum = torch.stft(
             audio.reshape(-1, frames), self._n_fft, self._hop, window=self._window, center=True, return_complex=True
         )
-        bins, columns = self.encoder_blocks[0].frequencies * self._bands, spectrum.shape[-1]
+        bins, columns = self._bins, spectrum.shape[-1]
         parts = torch.view_as_real(spectrum[:, :bins]).permute(0, 3, 1, 2)
         mixture = parts.reshape(batch, self._parts * self._bands, bins // self._bands, columns)
         stems = self._separate(mixture).reshape(-1, 2, bins, columns)
@@ -166,12 +170,13 @@ class Network(nn.Module):
         x = first.transpose(-1, -2)
         skips = []
         for encoder in self.encoder_blocks:
-            x = encoder.tfc_tdf(x)
+            x = encoder.get_submodule("tfc_tdf")(x)
             skips.append(x)
-            x = encoder.downscale(x)
+            x = encoder.get_submodule("downscale")(x)
         x = self.bottleneck_block(x)
         for decoder in self.decoder_blocks:
-            x = decoder.tfc_tdf(torch.cat([decoder.upscale(x), skips.pop()], 1))
+            upscaled = decoder.get_submodule("upscale")(x)
+            x = decoder.get_submodule("tfc_tdf")(torch.cat([upscaled, skips.pop()], 1))
         x = x.transpose(-1, -2) * first
         result: Tensor = self.final_conv(torch.cat([mixture, x], 1))
         return result
@@ -183,7 +188,6 @@ class _Scale(nn.Module):
     def __init__(self, name: str, way: str, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.tfc_tdf = _TfcTdf(f"{name}.tfc_tdf", weights)
-        self.frequencies = weights[f"{name}.tfc_tdf.blocks.0.tdf.2.weight"].shape[1]
         setattr(self, way, _Rescale(weights[f"{name}.{way}.conv.2.weight"], is_up=way == "upscale"))
 
 
@@ -192,7 +196,8 @@ class _Rescale(nn.Module):
 
     def __init__(self, weight: Tensor, *, is_up: bool) -> None:
         super().__init__()
-        one, other, *size = weight.shape
+        one, other, *_ = weight.shape
+        size = weight.shape[2], weight.shape[3]
         conv: nn.Module
         if is_up:
             conv = nn.ConvTranspose2d(one, other, size, size, bias=False)

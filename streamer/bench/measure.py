@@ -13,12 +13,13 @@ __all__ = ["measure"]
 
 
 def measure(
-    rows: Sequence[Row], start: Start, *, rounds: int, together: int = 1, tell: Callable[[str], None] = lambda _: None
+    rows: Sequence[Row], start: Start, *, rounds: int, tell: Callable[[str], None] = lambda _: None
 ) -> dict[str, Measured]:
     """Run every row that there is, once for each key.
 
-    A round runs the baseline, and then one row, or up to ``together`` rows, right after it. Rows with the same baseline
-    are measured one group after the other beside one process of it; rows of the same task share theirs.
+    A round is a pair: the row and its baseline, one directly after the other, each alone on the machine meanwhile. The
+    baseline is first in one round and second in the next. Rows with the same baseline are measured beside one process
+    of it, which runs anew for every pair; rows of the same task share theirs.
 
     Parameters
     ----------
@@ -27,8 +28,6 @@ def measure(
         Makes a task ready, see `streamer.bench.process.RowProcess`.
     rounds : int
         Of each row that does not say for itself.
-    together : int
-        The most rows that share one run of the baseline.
     tell : callable, optional
         Hears the name of each row, and why one does not run.
 
@@ -42,13 +41,11 @@ def measure(
         done.setdefault(each.key, Measured(each, fault=each.why_not))
     pending = [each for each in done.values() if not each.fault]
     for group in _by(pending, lambda each: key_of(each.row.baseline)):
-        _measure_group(group, start, rounds, together, tell)
+        _measure_group(group, start, rounds, tell)
     return done
 
 
-def _measure_group(
-    group: list[Measured], start: Start, rounds: int, together: int, tell: Callable[[str], None]
-) -> None:
+def _measure_group(group: list[Measured], start: Start, rounds: int, tell: Callable[[str], None]) -> None:
     with contextlib.ExitStack() as stack:
         baseline: Started | None = None
         task = group[0].row.baseline
@@ -61,12 +58,13 @@ def _measure_group(
                 return
             stack.callback(baseline.close)
         opened = stack.enter_context(_Opened(start, tell))
-        ordered = [each for rows in _by(group, lambda each: key_of(each.row.task)) for each in rows]
-        for first in range(0, len(ordered), together):
-            chosen = ordered[first : first + together]
-            opened.keep_only({key_of(each.row.task) for each in chosen})
-            tell(", ".join(each.row.name for each in chosen))
-            _measure_rounds([(each, opened.get(each)) for each in chosen], baseline, rounds, tell)
+        for same_task in _by(group, lambda each: key_of(each.row.task)):
+            opened.keep_only({key_of(same_task[0].row.task)})
+            for each in same_task:
+                tell(each.row.name)
+                process = opened.get(each)
+                if process is not None:
+                    _measure_pairs(each, process, baseline, rounds, tell)
 
 
 class _Opened:
@@ -107,35 +105,29 @@ class _Opened:
                 gone.close()
 
 
-def _measure_rounds(
-    rows: list[tuple[Measured, Started | None]], baseline: Started | None, rounds: int, tell: Callable[[str], None]
+def _measure_pairs(
+    each: Measured, process: Started, baseline: Started | None, rounds: int, tell: Callable[[str], None]
 ) -> None:
-    for round_ in range(max(each.row.rounds or rounds for each, _ in rows)):
-        running = [
-            (each, process)
-            for each, process in rows
-            if process is not None and not each.fault and round_ < (each.row.rounds or rounds)
-        ]
-        if not running:
-            return
+    for round_ in range(each.row.rounds or rounds):
         beside: Mapping[str, Any] | None = None
-        if baseline is not None:
-            try:
-                beside = baseline.run(running[0][0].row.baseline_run)
-            except RowFailure as failure:
-                for each, _ in running:
-                    each.fault = f"the baseline does not run: {failure}"
-                return
-        for each, process in running:
-            try:
-                figures = process.run(each.row.run)
-            except RowFailure as failure:
-                each.fault = str(failure)
-                tell(f"{each.row.name} does not run: {failure}")
+        figures: Mapping[str, Any] | None = None
+        # What goes by in time, as a machine that gets warm, meets either in turn.
+        for is_baseline in (True, False) if round_ % 2 == 0 else (False, True):
+            if is_baseline and baseline is None:
                 continue
+            try:
+                if is_baseline and baseline is not None:
+                    beside = baseline.run(each.row.baseline_run)
+                else:
+                    figures = process.run(each.row.run)
+            except RowFailure as failure:
+                each.fault = f"the baseline does not run: {failure}" if is_baseline else str(failure)
+                tell(f"{each.row.name} does not run: {each.fault}")
+                return
+        if figures is not None:
             each.runs.append(figures)
-            if beside is not None:
-                each.baseline_runs.append(beside)
+        if beside is not None:
+            each.baseline_runs.append(beside)
 
 
 def _by(rows: Iterable[Measured], key: Callable[[Measured], str]) -> list[list[Measured]]:

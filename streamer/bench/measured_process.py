@@ -47,9 +47,16 @@ def run_alone(program: str | os.PathLike[str], *arguments: object) -> dict[str, 
 
 
 def child_environment() -> dict[str, str]:
-    """Give an environment in which a child imports the same code as this process."""
+    """Give an environment in which a child imports the same code as this process, and settles its own threads.
+
+    That idle threads sleep is what the engine sets before it imports PyTorch, in this process too. A plain program
+    that is measured beside it must not inherit that.
+    """
+    runtime = sys.modules.get("engine.backends.torch_runtime")
+    set_here = getattr(runtime, "SET_HERE", {})
+    kept = {name: value for name, value in os.environ.items() if name not in set_here}
     search = os.pathsep.join((str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")))
-    return {**os.environ, "PYTHONPATH": search}
+    return {**kept, "PYTHONPATH": search}
 
 
 def peak_bytes() -> float:

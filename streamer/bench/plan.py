@@ -22,8 +22,6 @@ class Size:
         Pairs of each row.
     windows : int
         Of each run, at least, and of the baseline's.
-    together : int
-        Rows that share one run of the baseline.
     batches, overlaps : tuple of int
     track_windows : int
         Length of the recording that overlaps are measured on, in windows; 0 leaves them out on a processor.
@@ -35,12 +33,13 @@ class Size:
         Length of the file whose memory is measured; 0 for windows alone.
     patience_s : float
         How long a row may take to answer.
+    compiles : bool
+        Whether there is time for ``torch.compile``.
     """
 
     name: str
     rounds: int
     windows: int
-    together: int
     batches: tuple[int, ...]
     overlaps: tuple[int, ...]
     track_windows: int
@@ -49,18 +48,19 @@ class Size:
     file_rounds: int
     memory_s: float
     patience_s: float
+    compiles: bool = True
 
 
 _BATCHES = (1, 2, 4, 8)
 _OVERLAPS = (2, 4, 6, 8)
 
-QUICK = Size("quick", 3, 2, 4, _BATCHES, _OVERLAPS, 2, 1, (30.0,), 1, 30.0, 90.0)
+QUICK = Size("quick", 3, 2, _BATCHES, _OVERLAPS, 2, 1, (30.0,), 1, 30.0, 90.0, compiles=False)
 """The matrix on a small network in a few minutes."""
 
-MATRIX_SIZE = Size("matrix", 5, 4, 1, _BATCHES, _OVERLAPS, 4, 3, (30.0, 180.0, 600.0), 1, 600.0, 1800.0)
+MATRIX_SIZE = Size("matrix", 5, 4, _BATCHES, _OVERLAPS, 4, 3, (30.0, 180.0, 600.0), 1, 600.0, 1800.0)
 """The whole of it."""
 
-FULL_SIZE = Size("full-size", 3, 2, 3, _BATCHES, _OVERLAPS, 0, 1, (), 1, 0.0, 900.0)
+FULL_SIZE = Size("full-size", 3, 2, _BATCHES, _OVERLAPS, 0, 1, (), 1, 0.0, 900.0)
 """Two windows a row of a network as large as the public ones."""
 
 
@@ -138,6 +138,11 @@ class Plan:
         if batch == 1:
             task["keep"] = self.kept(precision)
         return Row(f"{precision}, batch {batch}", task, baseline=self.baseline, why_not=why_not)
+
+    @property
+    def control(self) -> Row:
+        """The baseline beside itself, in two processes: how far from 1 the ratios of this run are by chance."""
+        return Row("the baseline beside itself", {**self.baseline, "is_control": True}, baseline=self.baseline)
 
     @property
     def peaks(self) -> Row:

@@ -9,7 +9,15 @@ import yaml
 
 from engine.models.mdx23c_architecture import Architecture, tensor_shapes
 
-__all__ = ["FULL", "MATRIX", "MATRIX_WINDOW_FRAMES", "WINDOW_FRAMES", "parameter_count", "save_random"]
+__all__ = [
+    "FULL",
+    "MATRIX",
+    "MATRIX_WINDOW_FRAMES",
+    "QUICK_WINDOW_FRAMES",
+    "WINDOW_FRAMES",
+    "parameter_count",
+    "save_random",
+]
 
 WINDOW_FRAMES = 261_120
 """Of the public models of voices and of four stems."""
@@ -52,6 +60,9 @@ MATRIX = Architecture(
 
 MATRIX_WINDOW_FRAMES = 130_560
 """Three seconds."""
+
+QUICK_WINDOW_FRAMES = 81_408
+"""Less than two."""
 
 _STEMS = ("vocals", "bass", "drums", "other")
 

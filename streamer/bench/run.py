@@ -20,7 +20,7 @@ from streamer.bench.environment import environment, environment_markdown
 from streamer.bench.figures import Measured, Row
 from streamer.bench.measure import measure
 from streamer.bench.music import composed, music_in
-from streamer.bench.plan import FULL_SIZE, Plan, Size
+from streamer.bench.plan import FULL_SIZE, QUICK, Plan, Size
 from streamer.bench.process import RowFailure, RowProcess, Start
 from streamer.bench.profile_table import profile_table
 from streamer.bench.report import can_plot, check_folder, write_report
@@ -118,9 +118,9 @@ def run_bench(
         plan = _plan(Path(name), size, model, config, device, threads, audio, tell)
         if 4 in numbers:
             plan = _exported(plan, start, tell)
-        measured = measure(_rows(plan, numbers), start, rounds=size.rounds, together=size.together, tell=tell)
+        measured = measure(_rows(plan, numbers), start, rounds=size.rounds, tell=tell)
         made = [TABLES[number].table(plan, measured) for number in numbers]
-        if 1 in numbers:
+        if 1 in numbers and model is not None:
             _remember(plan, measured, model, config)
         facts, text = _report(plan, measured, numbers, made, command)
     if not can_plot():
@@ -195,13 +195,16 @@ def _random(folder: Path, size: Size, tell: Callable[[str], None]) -> tuple[Path
         FULL,
         MATRIX,
         MATRIX_WINDOW_FRAMES,
+        QUICK_WINDOW_FRAMES,
         WINDOW_FRAMES,
         parameter_count,
         save_random,
     )
 
-    is_full = size is FULL_SIZE
-    architecture, window = (FULL, WINDOW_FRAMES) if is_full else (MATRIX, MATRIX_WINDOW_FRAMES)
+    architecture, window = {
+        FULL_SIZE: (FULL, WINDOW_FRAMES),
+        QUICK: (MATRIX, QUICK_WINDOW_FRAMES),
+    }.get(size, (MATRIX, MATRIX_WINDOW_FRAMES))
     tell(f"making a network of {parameter_count(architecture) / 1e6:.1f} million random weights")
     return save_random(architecture, folder, window)
 
@@ -226,10 +229,10 @@ def _always(plan: Plan) -> list[Row]:
     profiled = [plan.profile("eager", "fp32")] if plan.on_processor else []
     profiled += [plan.profile("torch", precision) for precision in plan.precisions]
     # The share of transforms is one of a whole window.
-    return [plan.peaks, *profiled, plan.alone("fp32", 1)]
+    return [plan.peaks, plan.control, *profiled, plan.alone("fp32", 1)]
 
 
-def _remember(plan: Plan, measured: Mapping[str, Measured], model: str | None, config: Path | None) -> None:
+def _remember(plan: Plan, measured: Mapping[str, Measured], model: str, config: Path | None) -> None:
     from engine.compute_choice import remember_batch_size
 
     for precision in plan.precisions:

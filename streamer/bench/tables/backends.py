@@ -25,8 +25,11 @@ def rows(plan: Plan) -> list[Row]:
                 if way == "torch":
                     made.append(plan.alone("fp32", 1))
                     continue
-            task = plan.windows_task(backend=way)
-            made.append(Row(f"{_name(plan, way)}, batch {batch}", task, {"batch": batch}, plan.baseline))
+            why_not = ""
+            if way == "compiled" and not plan.size.compiles:
+                why_not = "left out of --quick: it compiles for minutes first"
+            name, task = f"{_name(plan, way)}, batch {batch}", plan.windows_task(backend=way)
+            made.append(Row(name, task, {"batch": batch}, plan.baseline, why_not=why_not))
     if plan.on_processor:
         made.append(Row("cuda, batch 1", plan.windows_task(device="cuda:0"), {"batch": 1}, plan.baseline))
     return made

@@ -10,7 +10,7 @@ from streamer.bench.table import Table, bars, number, percent, times
 
 __all__ = ["best_batch", "rows", "table"]
 
-_NOISE = 1.03
+_GAIN = 1.03
 """A larger batch must be faster by more than this to be worth its memory."""
 
 
@@ -20,10 +20,19 @@ def rows(plan: Plan) -> list[Row]:
 
 
 def best_batch(plan: Plan, measured: Mapping[str, Measured], precision: str) -> int | None:
-    """Give the smallest size that is as fast as any; None if none ran."""
-    costs = {batch: 1 / measured[plan.alone(precision, batch).key].ratio() for batch in plan.size.batches}
-    ran = {batch: cost for batch, cost in costs.items() if cost == cost}
-    return next((batch for batch in sorted(ran) if ran[batch] <= _NOISE * min(ran.values())), None)
+    """Give the size to take: 1, unless a larger one is more than 3 % faster in each of its pairs; None if none ran."""
+    ran = {batch: measured[plan.alone(precision, batch).key] for batch in sorted(plan.size.batches)}
+    ran = {batch: each for batch, each in ran.items() if each.ratios() and not each.fault}
+    if not ran:
+        return None
+    least = min(ran)
+    better = {
+        batch: each.ratio()
+        for batch, each in ran.items()
+        if batch != least and min(each.ratios()) > _GAIN * ran[least].ratio()
+    }
+    fastest = max(better.values(), default=0.0)
+    return next((batch for batch, ratio in better.items() if _GAIN * ratio >= fastest), least)
 
 
 def table(plan: Plan, measured: Mapping[str, Measured]) -> Table:
@@ -49,8 +58,9 @@ def table(plan: Plan, measured: Mapping[str, Measured]) -> Table:
         best = best_batch(plan, measured, precision)
         if best is not None:
             notes.append(
-                f"Best for this device in {precision}: {best}, the smallest that is within 3 % of the fastest; "
-                "`--batch-size auto` takes it"
+                f"Best for this device in {precision}: {best}"
+                + (", since no larger one is more than 3 % faster in every pair" if best == 1 else "")
+                + ("" if plan.is_random else "; `--batch-size auto` takes it for this model")
             )
     return Table(
         "1. Batch sizes",

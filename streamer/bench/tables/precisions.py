@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from engine.compute import PRECISIONS
-from engine.compute_choice import LEAST_SDR_DB
+from engine.compute_trial import LEAST_SDR_DB
 from streamer.bench.figures import Measured, Row
 from streamer.bench.plan import Plan
 from streamer.bench.quality import worst_db

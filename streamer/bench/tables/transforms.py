@@ -12,7 +12,8 @@ __all__ = ["rows", "table"]
 
 _VARIANTS = {
     "stft": "`torch.stft` and `istft` as they come, a window at a time",
-    "buffered": "batched real transforms in buffers, normaliser known beforehand",
+    "columns": "batched real transforms over all columns, normaliser known beforehand",
+    "buffered": "the same in buffers, a few columns at once, which stay in the cache",
     "shared": "the same, one transform for all windows of a stream",
     "numpy": "NumPy, in buffers",
 }
@@ -31,13 +32,12 @@ def table(plan: Plan, measured: Mapping[str, Measured]) -> Table:
     """Speed, and the share of a whole window's time."""
     whole = measured[plan.alone("fp32", 1).key].value("cost")
     lines = []
-    chosen = "buffered" if plan.on_processor else "stft"
-    for variant, row in zip(_VARIANTS, rows(plan), strict=True):
+    for row in rows(plan):
         each = measured[row.key]
         overlap = each.ready.get("overlap")
         remarks = [f"at overlap {overlap}; windows must begin at columns of one another"] if overlap else []
         remarks += [each.fault] if each.fault else []
-        remarks += ["chosen"] if variant == chosen else []
+        remarks += ["chosen: models are run with it here"] if each.ready.get("is_used") else []
         cost = each.value("cost")
         lines.append(
             (

@@ -9,11 +9,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from torch.autograd import DeviceType
-from torch.profiler import ProfilerActivity, profile
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
-
 from engine.backends.torch_runtime import torch
 from engine.models.mdx23c_checkpoint import read_mdx23c
 from streamer.bench.network_cost import network_flops
@@ -69,14 +64,17 @@ class Profile:
 
     def run(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Profile one window, after some that are only timed."""
+        # Only here: whoever imports PyTorch first settles how its threads wait.
+        from torch.profiler import ProfilerActivity, profile
+
         seconds = median(self._time() for _ in range(_RUNS))
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self._is_cuda else [])]
         with profile(activities=activities) as profiled:
             wall_s = self._time()
         kinds: dict[str, dict[str, float]] = {}
-        wanted = DeviceType.CUDA if self._is_cuda else DeviceType.CPU
+        wanted = "CUDA" if self._is_cuda else "CPU"
         for event in profiled.key_averages():
-            if event.device_type != wanted:
+            if event.device_type.name != wanted:
                 continue
             taken_us = event.self_device_time_total if self._is_cuda else event.self_cpu_time_total
             _add(kinds, kind_of(event.key), seconds=1e-6 * taken_us)
@@ -92,14 +90,16 @@ class Profile:
         return time.perf_counter() - begin
 
 
-class _Counting(TorchDispatchMode):
+class _Counting(torch.utils._python_dispatch.TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what operators read, write and compute, by kind."""
 
     def __init__(self, kinds: dict[str, dict[str, float]]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._kinds = kinds
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        from torch.utils.flop_counter import flop_registry
+
         result = function(*args, **(kwargs or {}))
         if function.is_view:
             return result

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from engine.offline import separate
+from engine.separator import F32
 from streamer.bench.tasks.loading import BASELINE, Meter, load, load_baseline
 
 __all__ = ["Track"]
@@ -38,11 +39,17 @@ class Track:
 
             baseline = load_baseline(model)
             self._rate = baseline.config.audio.sample_rate
-            self._separate = lambda overlap: np.stack(list(demix(baseline, self._audio, overlap).values()))
+
+            def separated(overlap: int) -> F32:
+                return np.stack(list(demix(baseline, self._audio, overlap).values()))
         else:
             separator = load(model)
             self._rate = separator.spec.sample_rate
-            self._separate = lambda overlap: separate(separator, self._audio, self._rate, overlap=overlap)
+
+            def separated(overlap: int) -> F32:
+                return separate(separator, self._audio, self._rate, overlap=overlap)
+
+        self._separate: Callable[[int], F32] = separated
         self._separate(1)
 
     def ready(self) -> dict[str, Any]:

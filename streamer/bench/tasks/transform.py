@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from engine.backends.torch_runtime import torch
+from engine.backends.torch_ways import best_way
 from engine.errors import UnavailableError
 from engine.models.buffered_spectrum import BufferedSpectrum
-from engine.models.mdx23c import SpectrumTransform
+from engine.models.column_transform import ColumnTransform
 from engine.models.mdx23c_architecture import Architecture
 from engine.models.mdx23c_checkpoint import read_mdx23c
 from engine.spectrum import WindowSpectrum
@@ -33,7 +34,7 @@ class Transform:
         See `streamer.bench.tasks.loading.load`.
     audio : str
         A ``.npy`` of shape (channels, frames) at the model's rate.
-    variant : {"stft", "buffered", "shared", "numpy"}
+    variant : {"stft", "columns", "buffered", "shared", "numpy"}
     """
 
     def __init__(self, model: Mapping[str, Any], audio: str, variant: str) -> None:
@@ -43,18 +44,28 @@ class Transform:
         self._frames = checkpoint.spec.window_frames
         self._rate = checkpoint.spec.sample_rate
         self._meter = Meter(model["device"])
-        if model["device"] != "cpu" and variant != "stft":
+        on_processor = model["device"] == "cpu"
+        if not on_processor and variant not in ("stft", "columns"):
             raise UnavailableError("this way is for processors")
-        make = {"stft": self._stft, "buffered": self._buffered, "shared": self._shared, "numpy": self._numpy}[variant]
+        make = {
+            "stft": self._stft,
+            "columns": self._columns,
+            "buffered": self._buffered,
+            "shared": self._shared,
+            "numpy": self._numpy,
+        }[variant]
+        architecture = checkpoint.architecture
+        used = "columns" if not on_processor else "buffered" if best_way(architecture) == "fused" else "stft"
+        self._is_used = variant == used
         self._overlap: int | None = None
         self._device = torch.device(model["device"])
-        self._step = make(checkpoint.architecture, np.load(audio))
+        self._step = make(architecture, np.load(audio))
         with torch.inference_mode():
             self._step(0)
 
     def ready(self) -> dict[str, Any]:
-        """Tell the overlap at which transforms are shared."""
-        return {"overlap": self._overlap}
+        """Tell the overlap at which transforms are shared, and whether models are run with this way here."""
+        return {"overlap": self._overlap, "is_used": self._is_used}
 
     def run(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Transform some windows, one after the other, and back."""
@@ -69,12 +80,24 @@ class Transform:
         return [torch.from_numpy(window) for window in cut_windows(audio, self._frames, _WINDOWS)]
 
     def _stft(self, a: Architecture, audio: Any) -> Step:
-        transform = SpectrumTransform(a.n_fft, a.hop_frames, a.bins, device=self._device)
-        windows = [window.to(self._device) for window in self._windows(audio)]
+        window = torch.hann_window(a.n_fft, device=self._device)
+        windows = [each.to(self._device) for each in self._windows(audio)]
+
+        def step(n: int) -> None:
+            spectrum = torch.stft(windows[n], a.n_fft, a.hop_frames, window=window, center=True, return_complex=True)
+            spectrum[:, a.bins :] = 0
+            stems = spectrum.repeat(a.outputs, 1, 1)
+            torch.istft(stems, a.n_fft, a.hop_frames, window=window, center=True)
+
+        return step
+
+    def _columns(self, a: Architecture, audio: Any) -> Step:
+        transform = ColumnTransform(a.n_fft, a.hop_frames, a.bins, device=self._device)
+        windows = [each.to(self._device) for each in self._windows(audio)]
 
         def step(n: int) -> None:
             parts = transform.forward(windows[n][None])
-            transform.inverse(parts[:, None].repeat(1, a.outputs, 1, 1, 1))
+            transform.inverse(parts[:, None].expand(-1, a.outputs, -1, -1, -1))
 
         return step
 
