@@ -13,7 +13,12 @@ __all__ = ["measure"]
 
 
 def measure(
-    rows: Sequence[Row], start: Start, *, rounds: int, tell: Callable[[str], None] = lambda _: None
+    rows: Sequence[Row],
+    start: Start,
+    *,
+    rounds: int,
+    done: dict[str, Measured] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Measured]:
     """Run every row that there is, once for each key.
 
@@ -28,6 +33,9 @@ def measure(
         Makes a task ready, see `streamer.bench.process.RowProcess`.
     rounds : int
         Of each row that does not say for itself.
+    done : dict, optional
+        Where the result is put as it comes. After a KeyboardInterrupt it holds every row, those that were not reached
+        with that as their fault.
     tell : callable, optional
         Hears the name of each row, and why one does not run.
 
@@ -36,12 +44,17 @@ def measure(
     dict of str to Measured
         By the rows' keys. A row that fails is there with its fault, and so are those whose baseline fails.
     """
-    done: dict[str, Measured] = {}
+    done = {} if done is None else done
     for each in rows:
         done.setdefault(each.key, Measured(each, fault=each.why_not))
     pending = [each for each in done.values() if not each.fault]
-    for group in _by(pending, lambda each: key_of(each.row.baseline)):
-        _measure_group(group, start, rounds, tell)
+    try:
+        for group in _by(pending, lambda each: key_of(each.row.baseline)):
+            _measure_group(group, start, rounds, tell)
+    except KeyboardInterrupt:
+        for unreached in (each for each in pending if not each.runs):
+            unreached.fault = unreached.fault or "not reached: interrupted"
+        raise
     return done
 
 

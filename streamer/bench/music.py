@@ -27,23 +27,27 @@ def composed(seconds: float, sample_rate: int, channels: int) -> tuple[F32, dict
     return _fit(song.mixture, channels), {name: _fit(stem, channels) for name, stem in song.stems.items()}
 
 
-def music_in(folder: Path, sample_rate: int, channels: int) -> tuple[F32, dict[str, F32]]:
-    """Read a mixture, and those of its true stems that lie beside it; two minutes at most.
+def music_in(place: Path, sample_rate: int, channels: int) -> tuple[F32, dict[str, F32]]:
+    """Read a song, or a folder's mixture and those of its true stems that lie beside it; two minutes at most.
 
     Raises
     ------
     ConfigurationError
-        If there is no folder, or no mixture in it.
+        If there is nothing there, or no mixture in the folder.
     AudioFileError
         If a file cannot be read.
     """
-    if not folder.is_dir():
-        raise ConfigurationError(f"--audio {str(folder)!r} is no folder: name one with mixture.flac and its stems")
+    if place.is_file():
+        return _fit(_read(place, sample_rate), channels), {}
+    if not place.is_dir():
+        raise ConfigurationError(
+            f"--audio {str(place)!r} is not there: name a song, or a folder with mixture.flac and its stems"
+        )
     found: Mapping[str, Path] = {
-        path.stem.lower(): path for path in sorted(folder.iterdir()) if path.suffix.lower() in _SUFFIXES
+        path.stem.lower(): path for path in sorted(place.iterdir()) if path.suffix.lower() in _SUFFIXES
     }
     if _MIXTURE not in found:
-        raise ConfigurationError(f"--audio {str(folder)!r} has no mixture.flac or mixture.wav: put one there")
+        raise ConfigurationError(f"--audio {str(place)!r} has no mixture.flac or mixture.wav: put one there")
     sounds = {name: _fit(_read(path, sample_rate), channels) for name, path in found.items()}
     return sounds.pop(_MIXTURE), sounds
 

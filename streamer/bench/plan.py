@@ -142,7 +142,7 @@ class Plan:
     @property
     def control(self) -> Row:
         """The baseline beside itself, in two processes: how far from 1 the ratios of this run are by chance."""
-        return Row("the baseline beside itself", {**self.baseline, "is_control": True}, baseline=self.baseline)
+        return Row("the baseline beside itself", self.baseline, baseline=self.baseline)
 
     @property
     def peaks(self) -> Row:
@@ -157,3 +157,9 @@ class Plan:
         """Where the time of a window goes."""
         task = {"kind": "profile", "model": self.of(backend=backend, precision=precision), "audio": self.audio}
         return Row(f"profile of {backend}, {precision}", task, rounds=1)
+
+    @property
+    def profiles(self) -> list[Row]:
+        """Where the time goes, in every report."""
+        eager = [self.profile("eager", "fp32")] if self.on_processor else []
+        return [*eager, *(self.profile("torch", precision) for precision in self.precisions)]

@@ -126,6 +126,10 @@ class RowProcess:
             raise RowFailure(f"no answer within {self._patience_s:g} s") from None
         except OSError:
             line = ""
+        except BaseException:
+            # Interrupted: nobody waits for the answer any more.
+            self._process.kill()
+            raise
         if not line:
             raise RowFailure(self._last_words())
         answer: dict[str, Any] = json.loads(line)

@@ -48,8 +48,8 @@ def profile_table(name: str, measured: Measured, peaks: Mapping[str, Any], preci
     whole = run["network_gflop"] / run["seconds"]
     share = percent(whole / (peaks.get(f"{precision}_gflops") or math.nan))
     notes = (
-        f"A window takes {1000 * run['seconds']:.0f} ms, {1000 * run['profiled_s']:.0f} while it is profiled; all of it "
-        f"is {whole:.0f} GFLOP/s of products done the plain way, {share} of the peak",
+        f"A window takes {1000 * run['seconds']:.0f} ms, {1000 * run['profiled_s']:.0f} while it is profiled; all of "
+        f"it is {whole:.0f} GFLOP/s of products done the plain way, {share} of the peak",
         "Outside of PyTorch's operators are the fused steps in C, and Python",
     )
     return Table(f"Profile: {name}", head, tuple(lines), notes)

@@ -15,11 +15,28 @@ from streamer.bench.table import Table
 
 __all__ = ["can_plot", "check_folder", "write_report"]
 
+_NAMES = ("bench.json", "bench.md")
 
-def check_folder(folder: Path) -> None:
-    """Refuse a place for reports that cannot be a folder, with a ConfigurationError."""
+
+def check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a place that cannot take the reports, before anything is measured.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is a file, or holds the reports of an earlier run that are not to be replaced.
+    OutputError
+        If it cannot be made, or not be written to.
+    """
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"-o {str(folder)!r} is a file: name a folder for the reports")
+    if not overwrite and any((folder / name).exists() for name in _NAMES):
+        raise ConfigurationError(
+            f"-o {str(folder)!r} holds the reports of an earlier run: name another folder, or give --overwrite"
+        )
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise _output_error(folder, f"{str(there)!r} cannot be written to")
 
 
 def write_report(folder: Path, facts: Mapping[str, Any], text: str, tables: Sequence[Table]) -> list[Path]:
@@ -36,23 +53,29 @@ def write_report(folder: Path, facts: Mapping[str, Any], text: str, tables: Sequ
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".bench-") as name:
             scratch = Path(name)
-            (scratch / "bench.json").write_text(
-                json.dumps(_plain(facts), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+            plain = json.dumps(_plain(facts), indent=1, allow_nan=False)
+            (scratch / _NAMES[0]).write_text(plain + "\n", encoding="utf-8")
+            drawn = {f"bench-{table.title.partition('.')[0]}.svg": table for table in tables if table.bars}
+            for plot, table in drawn.items() if can_plot() else ():
+                _plot(table, scratch / plot)
+            pictures = "".join(
+                f"\n![{drawn[path.name].title}]({path.name})\n" for path in sorted(scratch.glob("*.svg"))
             )
-            (scratch / "bench.md").write_text(text, encoding="utf-8")
-            for table in tables:
-                if table.bars:
-                    _plot(table, scratch / f"bench-{table.title.partition('.')[0]}.svg")
+            (scratch / _NAMES[1]).write_text(text + pictures, encoding="utf-8")
             written = []
             for path in sorted(scratch.iterdir()):
                 os.replace(path, folder / path.name)
                 written.append(folder / path.name)
     except OSError as error:
-        raise OutputError(
-            f"reports cannot be written to {str(folder)!r} ({error.strerror}): correct its permissions, or name another "
-            "folder with -o"
-        ) from error
+        raise _output_error(folder, error.strerror or str(error)) from error
     return written
+
+
+def _output_error(folder: Path, cause: str) -> OutputError:
+    return OutputError(
+        f"reports cannot be written to {str(folder)!r} ({cause}): correct its permissions, or name another folder "
+        "with -o"
+    )
 
 
 def can_plot() -> bool:
@@ -66,8 +89,6 @@ def can_plot() -> bool:
 
 def _plot(table: Table, path: Path) -> None:
     """Draw the median ratio of each row, and that of every pair as a dot."""
-    if not can_plot():
-        return
     from statistics import median
 
     from matplotlib.figure import Figure

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from engine.compute import AUTO
 from engine.errors import ConfigurationError
 from streamer.cli.options import Config, Debug, Device, Json
 from streamer.cli.terminal import print_json, print_note, print_result
 
 __all__ = ["bench"]
+
+_INTERRUPTED = 130
 
 
 def bench(
@@ -29,77 +33,88 @@ def bench(
         bool,
         typer.Option("--full-size", help="A network as large as the public ones, two windows a row."),
     ] = False,
-    tables: Annotated[
-        str,
+    table: Annotated[
+        list[int] | None,
         typer.Option(
-            "--tables",
-            metavar="N,N",
-            help="1 batches, 2 overlaps, 3 memory, 4 back-ends, 5 precisions, 6 transforms, 7 parallel work.",
+            "--table",
+            metavar="N",
+            help="Only this one, repeatable: 1 batch sizes, 2 overlaps, 3 memory, 4 back-ends, 5 precisions, "
+            "6 transforms, 7 parallel work.",
         ),
-    ] = "1,2,3,4,5,6,7",
+    ] = None,
     device: Device = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", metavar="N", help="Of the processor; else one a core.")
     ] = None,
     audio: Annotated[
         Path | None,
-        typer.Option("--audio", metavar="FOLDER", help="mixture.flac and its true stems; else a composed song."),
+        typer.Option(
+            "--audio", metavar="FILE|FOLDER", help="A song, or mixture.flac and its true stems; else a composed song."
+        ),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the reports of an earlier run in DIR.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> int:
     """Measure what a network costs on this machine, beside the plain way of running it.
 
-    Rows run in processes of their own, in turn with the baseline: eager PyTorch in float32, one window at a time, the
-    whole track in memory. Every figure of speed is the median of the ratios within each pair. What does not run here
-    stays in its table with the reason.
+    Rows run in processes of their own, each run directly beside one of the baseline: eager PyTorch in float32, one
+    window at a time, the whole track in memory. Every figure of speed is the median of the ratios within these pairs.
+    What does not run here stays in its table with the reason.
 
-    DIR gets bench.md, bench.json with every run, and plots where matplotlib is installed. The batch size that was best
-    is what --batch-size auto takes from then on. Needs the extra torch; run it while the machine does nothing else.
+    DIR gets bench.md, bench.json with every run, and plots where matplotlib is installed. With --model, the batch size
+    that was best is what --batch-size auto takes for that model from then on. Needs the extra torch; run it while the
+    machine does nothing else. Ctrl-C ends it and keeps what was measured.
     """
     from streamer.bench.plan import FULL_SIZE, MATRIX_SIZE, QUICK
-    from streamer.bench.run import check_tables, run_bench
+    from streamer.bench.run import run_bench
+    from streamer.bench.tables import TABLES
 
     if quick and full_size:
         raise ConfigurationError("--quick and --full-size were given: give one of them")
-    numbers = check_tables(_numbers(tables))
-    options = {
+    options: dict[str, object] = {
+        "--model": model,
+        "--config": config,
         "--quick": quick,
         "--full-size": full_size,
-        "--tables": "" if len(numbers) == len(_numbers("1,2,3,4,5,6,7")) else tables,
-        "--device": "" if device == "auto" else device,
-        "--threads": threads or "",
+        "--device": None if device == AUTO else device,
+        "--threads": threads,
+        "--audio": audio,
     }
-    words = [
-        word for option, value in options.items() if value for word in (option, *([] if value is True else [value]))
-    ]
     done = run_bench(
         out,
         QUICK if quick else FULL_SIZE if full_size else MATRIX_SIZE,
         model=model,
         config=config,
-        tables=numbers,
+        tables=tuple(TABLES) if table is None else table,
         device=device,
         threads=threads,
         audio=audio,
-        command=shlex.join(["stemstream", "bench", *map(str, words)]),
+        overwrite=overwrite,
+        command=_command(options, table or ()),
         tell=print_note,
     )
     if json:
         print_json(_plain_facts(out))
-        return 0
-    for line in done.text.splitlines():
-        print_result(line)
+    else:
+        for line in done.text.splitlines():
+            print_result(line)
     for path in done.paths:
         print_note(str(path))
-    return 0
+    return _INTERRUPTED if done.is_interrupted else 0
 
 
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError:
-        raise ConfigurationError(f"--tables {text!r} cannot be used: give numbers from 1 to 7, as in 1,4,5") from None
+def _command(options: Mapping[str, object], tables: Iterable[int]) -> str:
+    """Give the line that was typed, without folders: the report may be read elsewhere."""
+    words = ["stemstream", "bench"]
+    for option, value in options.items():
+        if value:
+            words += [option] if value is True else [option, value.name if isinstance(value, Path) else str(value)]
+    for number in tables:
+        words += ["--table", str(number)]
+    return shlex.join(words)
 
 
 def _plain_facts(folder: Path) -> dict[str, object]:

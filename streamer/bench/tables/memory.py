@@ -11,6 +11,15 @@ from streamer.bench.table import Table, bars, number, percent
 
 __all__ = ["rows", "table"]
 
+_HEAD = (
+    "measure",
+    "way",
+    "peak MB",
+    "less than the baseline",
+    "step MB",
+    "of it once loaded, one window run, MB",
+    "remarks",
+)
 _MEASURES = (
     ("whole track in memory", "baseline", "fp32"),
     ("bounded track", "eager", "fp32"),
@@ -71,8 +80,7 @@ def table(plan: Plan, measured: Mapping[str, Measured]) -> Table:
     notes.append("Each row adds its measure to those above. A process holds Python and PyTorch too, in every row")
     return Table(
         "3. Memory",
-        ("measure", "way", "peak MB", "less than the baseline", "step MB", "of it once loaded, one window run, MB")
-        + ("remarks",),
+        _HEAD,
         tuple(lines),
         tuple(notes),
         bars([]),

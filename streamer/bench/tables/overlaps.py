@@ -73,8 +73,14 @@ def table(plan: Plan, measured: Mapping[str, Measured]) -> Table:
         notes.append(f"Recommended: {recommended[0]}, {recommended[1]}")
     return Table(
         "2. Overlaps",
-        ("overlap", "times as fast", "real-time factor", f"SDR against overlap {most}, worst stem, dB")
-        + ("mean SDR against the truth, dB", "remarks"),
+        (
+            "overlap",
+            "times as fast",
+            "real-time factor",
+            f"SDR against overlap {most}, worst stem, dB",
+            "mean SDR against the truth, dB",
+            "remarks",
+        ),
         tuple(lines),
         tuple(notes),
         bars(list(found.values())),

@@ -14,6 +14,17 @@ from streamer.bench.table import Table, bars, number, percent, times
 
 __all__ = ["quality_db", "rows", "table"]
 
+_HEAD = (
+    "precision",
+    "times as fast",
+    "real-time factor",
+    "GFLOP/s",
+    "of the measured peak",
+    "peak MB",
+    "SDR against fp32, worst stem, dB",
+    "remarks",
+)
+
 
 def rows(plan: Plan) -> list[Row]:
     """Each precision, also those that the device lacks."""
@@ -53,13 +64,12 @@ def table(plan: Plan, measured: Mapping[str, Measured]) -> Table:
                 f"`auto` does not choose {precision}: less than {LEAST_SDR_DB:g} dB above its difference from fp32"
             )
     notes.append(
-        "GFLOP/s count the network's products done the plain way. Winograd's way does a convolution with fewer, so fp32 "
-        "can come above what plain products reach"
+        "GFLOP/s count the network's products done the plain way. Winograd's way does a convolution with fewer, so "
+        "fp32 can come above what plain products reach"
     )
     return Table(
         "5. Precisions",
-        ("precision", "times as fast", "real-time factor", "GFLOP/s", "of the measured peak", "peak MB")
-        + ("SDR against fp32, worst stem, dB", "remarks"),
+        _HEAD,
         tuple(lines),
         tuple(notes),
         bars([measured[row.key] for row in rows(plan)]),

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+
 from engine.backends.torch_runtime import torch
 from engine.models.mdx23c_checkpoint import read_mdx23c
 from streamer.bench.network_cost import network_flops

@@ -27,8 +27,6 @@ class Windows:
         The least windows of a run; a run may name another number.
     keep : str, optional
         Where the stems of the first run's windows are kept, as ``.npy``.
-    is_control : bool, optional
-        Tells a process from another of the same task.
     """
 
     def __init__(
@@ -38,7 +36,6 @@ class Windows:
         batch: int = 1,
         windows: int = 2,
         keep: str | None = None,
-        is_control: bool = False,
     ) -> None:
         self._passes = load_passes(model)
         self._batch, self._windows, self._keep = batch, windows, keep
