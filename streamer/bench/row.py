@@ -18,9 +18,9 @@ from typing import Any, Protocol
 
 from engine.errors import StemstreamError
 
-__all__ = ["Task", "main"]
+__all__ = ["TASKS", "Task", "main"]
 
-_PLACES = {
+TASKS = {
     "windows": "streamer.bench.tasks.windows:Windows",
     "track": "streamer.bench.tasks.track:Track",
     "file": "streamer.bench.tasks.file:File",
@@ -30,6 +30,7 @@ _PLACES = {
     "peaks": "streamer.bench.tasks.peaks:Peaks",
     "export": "streamer.bench.tasks.export:Export",
 }
+"""What can be asked for, by its ``kind``."""
 
 
 class Task(Protocol):
@@ -54,7 +55,7 @@ def main() -> None:
             answer: dict[str, Any]
             try:
                 if task is None:
-                    module, _, name = _PLACES[facts.pop("kind")].partition(":")
+                    module, _, name = TASKS[facts.pop("kind")].partition(":")
                     task = getattr(importlib.import_module(module), name)(**facts)
                     answer = task.ready()
                 else:

@@ -111,7 +111,7 @@ def _command(options: Mapping[str, object], tables: Iterable[int]) -> str:
     words = ["stemstream", "bench"]
     for option, value in options.items():
         if value:
-            words += [option] if value is True else [option, value.name if isinstance(value, Path) else str(value)]
+            words += [option] if value is True else [option, Path(str(value)).name]
     for number in tables:
         words += ["--table", str(number)]
     return shlex.join(words)
