@@ -15,6 +15,8 @@ __all__ = ["Aim", "aims", "aims_markdown"]
 
 _NETWORK_SHARE, _FILES_SHARE = 0.35, 0.25
 """Of a GPU's measured bf16 product speed: by the network alone, and from file to files."""
+_LONG_S = 600.0
+"""Length of a file whose memory is judged: in a short one Python and PyTorch are most of it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def aims(plan: Plan, measured: Mapping[str, Measured]) -> list[Aim]:
             found.append(Aim(f"{precision}, dB above its difference from fp32", reached, LEAST_SDR_DB))
     found += _shares(plan, measured)
     before, *_, fused, _ = (measured.get(row.key) for row in memory.rows(plan))
-    if plan.size.memory_s and before and fused and before.runs and fused.runs:
+    if plan.size.memory_s >= _LONG_S and before and fused and before.runs and fused.runs:
         share = fused.highest("peak_mb") / before.highest("peak_mb")
         found.append(Aim(f"memory at {plan.size.memory_s:g} s, of the baseline's", share, 0.5, is_most=True))
     return found

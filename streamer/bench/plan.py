@@ -51,6 +51,7 @@ class Size:
     compiles: bool = True
 
 
+_CONTROL_ROUNDS = 7
 _BATCHES = (1, 2, 4, 8)
 _OVERLAPS = (2, 4, 6, 8)
 
@@ -142,7 +143,9 @@ class Plan:
     @property
     def control(self) -> Row:
         """The baseline beside itself, in two processes: how far from 1 the ratios of this run are by chance."""
-        return Row("the baseline beside itself", self.baseline, baseline=self.baseline)
+        is_dear = self.size is FULL_SIZE and self.on_processor
+        rounds = self.size.rounds if is_dear else max(self.size.rounds, _CONTROL_ROUNDS)
+        return Row("the baseline beside itself", self.baseline, baseline=self.baseline, rounds=rounds)
 
     @property
     def peaks(self) -> Row:

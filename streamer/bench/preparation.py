@@ -106,9 +106,10 @@ def add_export(plan: Plan, start: Start, tell: Callable[[str], None]) -> Plan:
 def _random(folder: Path, size: Size, tell: Callable[[str], None]) -> tuple[Path, Path]:
     from streamer.bench.random_network import (
         FULL,
+        LIGHT,
+        LIGHT_WINDOW_FRAMES,
         MATRIX,
         MATRIX_WINDOW_FRAMES,
-        QUICK_WINDOW_FRAMES,
         WINDOW_FRAMES,
         parameter_count,
         save_random,
@@ -116,7 +117,7 @@ def _random(folder: Path, size: Size, tell: Callable[[str], None]) -> tuple[Path
 
     architecture, window = {
         FULL_SIZE: (FULL, WINDOW_FRAMES),
-        QUICK: (MATRIX, QUICK_WINDOW_FRAMES),
+        QUICK: (LIGHT, LIGHT_WINDOW_FRAMES),
     }.get(size, (MATRIX, MATRIX_WINDOW_FRAMES))
     tell(f"making a network of {parameter_count(architecture) / 1e6:.1f} million random weights")
     return save_random(architecture, folder, window)

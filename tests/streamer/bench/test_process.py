@@ -14,7 +14,10 @@ from streamer.bench.process import RowFailure, RowProcess
 
 
 def test_a_task_that_is_not_to_be_had_says_why() -> None:
-    task = {"kind": "file", "model": {"backend": "torch", "device": "cpu", "precision": "fp32", "checkpoint": "gone.ckpt"}}
+    task = {
+        "kind": "file",
+        "model": {"backend": "torch", "device": "cpu", "precision": "fp32", "checkpoint": "gone.ckpt"},
+    }
     with pytest.raises(RowFailure, match=r"gone\.ckpt"):
         RowProcess({**task, "audio": "", "seconds": 1, "overlap": 2, "folder": ""}, 60.0)
 

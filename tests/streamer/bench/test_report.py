@@ -62,6 +62,6 @@ def test_a_place_that_cannot_take_reports_is_refused_before_anything_is_measured
 @pytest.mark.parametrize("name", ["bench.json", "bench.md"])
 def test_reports_of_an_earlier_run_are_replaced_only_if_asked(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("old")
-    with pytest.raises(ConfigurationError, match="holds the reports of an earlier run: .* --overwrite"):
+    with pytest.raises(ConfigurationError, match="name another folder, or give --overwrite"):
         check_folder(tmp_path, overwrite=False)
     check_folder(tmp_path, overwrite=True)
