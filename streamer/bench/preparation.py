@@ -11,6 +11,7 @@ import yaml
 
 from engine.errors import ModelError
 from engine.machine import usable_cores
+from engine.model_file import check_model_file
 from streamer.bench.music import composed, music_in
 from streamer.bench.plan import FULL_SIZE, QUICK, Plan, Size
 from streamer.bench.process import RowFailure, Start
@@ -46,6 +47,7 @@ def prepare(
         place = find_model(model, config)
         if place.kind != CHECKPOINT or place.path is None:
             raise ModelError(f"model {model!r} has no baseline to be held against: give an MDX23C checkpoint, or none")
+        check_model_file(place.path, f"checkpoint {model!r}", kind="checkpoint", remedy="download it again")
         checkpoint, config = place.path, None if place.config is None else Path(place.config)
     require_torch(checkpoint or Path("a random network"))
     from engine.backends.torch_devices import check_device, fast_precisions, torch_devices

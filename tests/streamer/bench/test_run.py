@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,9 +108,16 @@ def test_the_best_batch_is_what_auto_takes_for_this_model_and_no_other(tmp_path:
 
 
 def test_a_machine_that_is_not_quiet_is_told(tmp_path: Path, model: str, songs: Path) -> None:
-    script = Script()
-    # After the peaks come the pairs of the baseline with itself, either first in turn: one process is slower.
-    script.cost = lambda task, run: 2.0 if is_baseline(task) and len(script.ran) % 4 in (1, 2) else 1.0
+    class OneIsSlow(Script):
+        """The first process of the baseline takes twice as long as any other."""
+
+        def __call__(self, task: Task) -> Any:
+            made = super().__call__(task)
+            if is_baseline(task):
+                self.cost, made._script = (lambda task, run: 1.0), Script(self.cost)
+            return made
+
+    script = OneIsSlow(lambda task, run: 2.0 if is_baseline(task) else 1.0)
     for each, said in ((Script(), "which is what chance does"), (script, "the machine was not quiet")):
         done = run_bench(tmp_path / said[:5], SIZE, model=model, tables=[1], audio=songs, device="cpu", start=each)
         assert said in done.text

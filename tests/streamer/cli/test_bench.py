@@ -62,7 +62,7 @@ def test_reports_that_are_there_are_kept_unless_asked(
     ("given", "code", "said"),
     [
         (["--table", "8"], 2, "table 8 is not known: use 1, 2, 3, 4, 5, 6, 7"),
-        (["--table", "x"], 2, "'x' is not a valid int"),
+        (["--table", "x"], 2, "Invalid value for '--table'"),
         (["--full-size"], 2, "--quick and --full-size were given: give one of them"),
         (["-m", "gone.ckpt"], 4, "gone.ckpt"),
         (["-d", "cuda:7"], 4, "device 'cuda:7' is not here"),
