@@ -2,8 +2,8 @@
 
     python benchmarks/add_bench.py DIR... [--results FILE]
 
-A report replaces an earlier one whose folder had the same name; everything else on the page stays as it is. All reports are
-read before anything is written.
+A report replaces an earlier one whose folder had the same name; everything else on the page stays as it is. All reports
+are read before anything is written.
 """
 
 from __future__ import annotations
