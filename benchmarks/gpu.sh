@@ -21,14 +21,15 @@ if [[ -e $1 ]]; then
     echo "error: $1 exists: name a folder that does not" >&2
     exit 2
 fi
-mkdir -p "$1" || exit 2
-out=$(cd "$1" && pwd)
 python=${2:-python3}
-cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
+[[ $python == */* && $python != /* ]] && python=$PWD/$python
 if ! "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
     echo "error: $python finds no CUDA device: install a driver, and PyTorch for CUDA" >&2
     exit 4
 fi
+mkdir -p "$1" || exit 2
+out=$(cd "$1" && pwd)
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 
 mkdir "$out/tmp"
 export TMPDIR="$out/tmp" STEMSTREAM_CACHE="$out/cache" XDG_CACHE_HOME="$out/cache" PYTHONDONTWRITEBYTECODE=1

@@ -10,11 +10,11 @@ window waits for others only where the warm-up has shown that this saves time. S
 
 The models are ``spatial``, a step of half a millisecond every 11.6 ms, and a random MDX23C network of 0.15 million
 parameters, a run every 1.5 s. *Compute* is the processor time of the whole process, in percent of one core, and *a run*
-the median time of one, whatever the number of its windows. *Busy* is the share of the time in which a shared worker cut
-windows, ran them or added them up.
+the median time of one, whatever the number of its windows.
 
-With ``--full-size`` the model is a network as large as the public ones, all streams share one worker, and what counts is how
-busy it is: the aim on a GPU is 8 streams for what 4 cost one by one.
+With ``--full-size`` the model is a network as large as the public ones, all streams share one worker, and what counts
+is how busy it is, cutting windows, running them and adding them up: the aim on a GPU is 8 streams for what 4 cost one by
+one.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ _RATE = 44_100
 _BLOCK_FRAMES = 256
 _MODELS = {"spatial": 0.05, "small MDX23C": None}
 """Latency of each, in seconds; None for what ``--latency-s`` says."""
+_AIM = 4.0
 _LINE = (
-    "| {model} | {streams} | {workers} | {threads} | {coverage:.4f} | {misses} | {percent:.1f} | {busy:.4f} "
+    "| {model} | {streams} | {workers} | {threads} | {coverage:.4f} | {misses} | {percent:.1f} "
     "| {run_ms:.2f} | {batches} | {others:.0f} % |"
 )
 
@@ -70,21 +71,18 @@ def main() -> None:
     )
     print(f"{arguments.seconds:g} s of audio a row, blocks of {_BLOCK_FRAMES} at {_RATE} Hz\n")
     print(
-        "| model | streams | workers | threads a run | coverage | misses | compute % | busy | a run ms | runs by windows | ",
+        "| model | streams | workers | threads a run | coverage | misses | compute % | a run ms | runs by windows | ",
         end="",
     )
-    print("others' load |\n|---|---:|---|---:|---:|---:|---:|---:|---:|---|---:|")
+    print("others' load |\n|---|---:|---|---:|---:|---:|---:|---:|---|---:|")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = _save_network(Path(folder), is_full_size=arguments.full_size)
         models = {"full-size MDX23C": None} if arguments.full_size else _MODELS
         for model, latency_s in models.items():
             path = model if model == "spatial" else str(checkpoint)
-            more = (
-                []
-                if model == "spatial" or arguments.full_size
-                else [(1, "shared", n) for n in range(2, (os.cpu_count() or 1) + 1)]
-            )
+            has_more = model != "spatial" and not arguments.full_size
+            more = [(1, "shared", n) for n in range(2, (os.cpu_count() or 1) + 1)] if has_more else []
             kinds = ("shared",) if arguments.full_size else ("shared", "own")
             ways = [(n, workers, 1) for n in arguments.streams for workers in kinds]
             for streams, workers, threads in ways + more:
@@ -95,15 +93,19 @@ def main() -> None:
                 figures = run_alone(__file__, "--seconds", arguments.seconds, "--measure", json.dumps(asked))
                 rows.append({**asked, **figures, "model": model})
                 print(_LINE.format(**{**rows[-1], "others": 100 * figures["others"]}), flush=True)
-    alone = {row["streams"]: row["busy"] for row in rows if row["workers"] == "shared"}
-    if arguments.full_size and {1, 8} <= alone.keys():
-        ratio = alone[8] / alone[1]
-        print(
-            f"\n- 8 streams keep the worker busy {ratio:.2f} times as long as one (aim on a GPU: at most 4): ", end=""
-        )
-        print("met" if ratio <= 4 else "NOT met")
+    if arguments.full_size:
+        _tell_busy({row["streams"]: row["busy"] for row in rows})
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=2))
+
+
+def _tell_busy(busy: dict[int, float]) -> None:
+    shares = ", ".join(f"{100 * share:.2f} % for {streams}" for streams, share in busy.items())
+    print(f"\n- The worker is busy by number of streams: {shares}")
+    if {1, 8} <= busy.keys():
+        ratio = busy[8] / busy[1]
+        print(f"- 8 streams take {ratio:.2f} times what one takes (aim on a GPU: at most {_AIM:g}): ", end="")
+        print("met" if ratio <= _AIM else "NOT met")
 
 
 def _save_network(folder: Path, *, is_full_size: bool) -> Path:
