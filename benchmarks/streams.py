@@ -13,8 +13,8 @@ parameters, a run every 1.5 s. *Compute* is the processor time of the whole proc
 the median time of one, whatever the number of its windows.
 
 With ``--full-size`` the model is a network as large as the public ones, all streams share one worker, and what counts
-is how busy it is, cutting windows, running them and adding them up: the aim on a GPU is 8 streams for what 4 cost one by
-one.
+is how busy it is, cutting windows, running them and adding them up: the aim on a GPU is 8 streams for what 4 cost one
+by one.
 """
 
 from __future__ import annotations
