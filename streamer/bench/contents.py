@@ -18,8 +18,6 @@ from streamer.bench.table import Table, number
 
 __all__ = ["contents"]
 
-_LARGEST_CHANCE = 1.05
-
 
 def contents(
     plan: Plan,
@@ -77,10 +75,10 @@ def _profiles(plan: Plan, measured: Mapping[str, Measured], most: Mapping[str, A
 
 def _control(measured: Measured) -> str:
     """Say how far from 1 the ratios of this run are by chance."""
-    ratio, ratios = measured.ratio(), measured.ratios()
+    ratios = measured.ratios()
     if not ratios:
         return f"The baseline was not measured beside itself: {measured.fault}.\n"
-    said = f"The baseline beside itself: {number(ratio)} ({number(min(ratios))} to {number(max(ratios))})"
-    if max(ratio, 1 / ratio) > _LARGEST_CHANCE:
+    said = f"The baseline beside itself: {number(measured.ratio())} ({number(min(ratios))} to {number(max(ratios))})"
+    if not measured.is_even:
         return f"{said}. That is chance, and so is as much of every ratio below: the machine was not quiet.\n"
     return f"{said}, which is what chance does here.\n"

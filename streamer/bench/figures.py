@@ -11,6 +11,7 @@ from typing import Any
 
 __all__ = ["Measured", "Row", "Run", "key_of"]
 
+_CHANCE = 1.05
 Run = Mapping[str, Any]
 """What one run told: ``cost``, seconds of work for a second of audio; ``seconds``; ``peak_mb``; and more."""
 
@@ -90,6 +91,11 @@ class Measured:
     def baseline_value(self, name: str) -> float:
         """Give the median of a figure of the baseline; NaN where there is none."""
         return _median([run[name] for run in self.baseline_runs if run.get(name) is not None])
+
+    @property
+    def is_even(self) -> bool:
+        """The ratio is 1 but for a twentieth: so it must be where a setting is measured beside itself."""
+        return 1 / _CHANCE <= self.ratio() <= _CHANCE
 
     def as_dict(self) -> dict[str, Any]:
         """Everything for ``bench.json``."""

@@ -127,7 +127,10 @@ def run_bench(
             is_interrupted = True
         made = {number: TABLES[number].table(plan, measured) for number in numbers}
         if 1 in numbers and model is not None and not is_interrupted:
-            _remember(plan, measured, model, config)
+            if measured[plan.control.key].is_even:
+                _remember(plan, measured, model, config)
+            else:
+                tell("no batch size is remembered: the machine was not quiet")
         facts, text = contents(plan, measured, made, aims(plan, measured), command, is_interrupted=is_interrupted)
     if not can_plot():
         tell("plots are left out: pip install 'stemstream[bench]'")

@@ -65,10 +65,12 @@ def table(plan: Plan, measured: Mapping[str, Measured]) -> Table:
     ]
     notes = []
     if plan.is_random:
-        notes.append("The weights are random: the truth means nothing to them, so only overlaps are compared")
+        notes.append(
+            "The weights are random: the truth means nothing to them, and no overlap follows from theirs. Name a model"
+        )
     elif not plan.truth:
         notes.append("No true stems were at hand: overlaps are compared only with one another")
-    recommended = _recommended(against_truth, against_most, most)
+    recommended = None if plan.is_random else _recommended(against_truth, against_most, most)
     if recommended is not None:
         notes.append(f"Recommended: {recommended[0]}, {recommended[1]}")
     return Table(

@@ -39,3 +39,11 @@ def test_without_truth_the_least_that_is_like_the_most(tmp_path: Path) -> None:
     alike, unlike = (notes(tmp_path, {2: error, 4: 0.0}, has_truth=False)[-1] for error in (0.01, 0.5))
     assert alike.startswith("Recommended: 2, the fastest whose stems are 20 dB above their difference from overlap 4")
     assert unlike == "Recommended: 4, no other comes within 20 dB of it"
+
+
+def test_random_weights_recommend_none() -> None:
+    plan = plan_of()
+    assert plan.is_random
+    measured = {row.key: measured_as(row, 1.0) for row in overlaps.rows(plan)}
+    (note,) = overlaps.table(plan, measured).notes
+    assert note.startswith("The weights are random")

@@ -118,9 +118,12 @@ def test_a_machine_that_is_not_quiet_is_told(tmp_path: Path, model: str, songs: 
             return made
 
     script = OneIsSlow(lambda task, run: 2.0 if is_baseline(task) else 1.0)
+    told: list[str] = []
     for each, said in ((Script(), "which is what chance does"), (script, "the machine was not quiet")):
-        done = run_bench(tmp_path / said[:5], SIZE, model=model, tables=[1], audio=songs, device="cpu", start=each)
+        options = {"model": model, "tables": [1], "audio": songs, "device": "cpu", "tell": told.append}
+        done = run_bench(tmp_path / said[:5], SIZE, start=each, **options)
         assert said in done.text
+        assert ("no batch size is remembered: the machine was not quiet" in told) is (each is script)
 
 
 def test_interrupted_it_writes_what_was_measured(tmp_path: Path, model: str, songs: Path) -> None:
