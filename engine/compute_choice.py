@@ -127,7 +127,9 @@ def load_fastest(
 def best_batch_size(compute: Compute, *of_model: str) -> int:
     """Give the batch size that was found best for a model on ``compute``, or what suits such devices."""
     known = (recall(_batch_key(compute, *of_model)) or {}).get("batch_size")
-    return known if isinstance(known, int) and known > 0 else _USUAL_BATCH if compute.device != "cpu" else 1
+    if isinstance(known, int) and known > 0:
+        return known
+    return _USUAL_BATCH if compute.device != "cpu" else 1
 
 
 def remember_batch_size(
@@ -136,7 +138,7 @@ def remember_batch_size(
     batch_size: int,
     config: str | os.PathLike[str] | None = None,
 ) -> bool:
-    """Keep the batch size that was found best; False where the cache folder cannot be written."""
+    """Keep the batch size that was found best for a model; False where the cache folder cannot be written."""
     key = _batch_key(compute, *_model_facts(find_model(name_or_path, config)))
     return remember(key, batch_size=batch_size)
 

@@ -9,7 +9,14 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["instruction_sets", "package_version", "processor_flags", "processor_name", "usable_cores"]
+__all__ = [
+    "instruction_sets",
+    "memory_bytes",
+    "package_version",
+    "processor_flags",
+    "processor_name",
+    "usable_cores",
+]
 
 _CPUINFO = Path("/proc/cpuinfo")
 _TOLD_SETS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16")
@@ -55,3 +62,10 @@ def package_version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
+
+
+def memory_bytes() -> int | None:
+    """Give how much memory this machine has; None where nobody tells."""
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return None

@@ -13,8 +13,10 @@ import os
 _CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 _QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
-os.environ.update({} if any(name in os.environ for name in _CHOICES) else _QUIET)
+SET_HERE = {} if any(name in os.environ for name in _CHOICES) else _QUIET
+"""What was added to the environment, which processes that are started from here inherit."""
+os.environ.update(SET_HERE)
 
 import torch  # noqa: E402 - reads them once, while it is imported
 
-__all__ = ["torch"]
+__all__ = ["SET_HERE", "torch"]

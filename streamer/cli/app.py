@@ -15,7 +15,20 @@ import typer
 
 from engine.errors import StemstreamError
 from engine.machine import package_version
-from streamer.cli import cache, demo, devices, doctor, export, latency, live, model_files, models, play, separate
+from streamer.cli import (
+    bench,
+    cache,
+    demo,
+    devices,
+    doctor,
+    export,
+    latency,
+    live,
+    model_files,
+    models,
+    play,
+    separate,
+)
 from streamer.cli.terminal import print_error, print_note, print_result, print_traceback, print_warning
 
 __all__ = ["app", "run"]
@@ -92,6 +105,7 @@ for _group, _name, _command in (
     (app, "play", play.play),
     (app, "live", live.live),
     (app, "latency", latency.latency),
+    (app, "bench", bench.bench),
     (app, "export", export.export),
     (_models, "list", models.list_models),
     (_models, "info", model_files.model_info),

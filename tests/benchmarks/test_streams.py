@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from benchmarks.streams import _measure
@@ -14,3 +16,4 @@ def test_the_windows_of_all_streams_are_counted(workers: str) -> None:
     assert sum(int(size) * int(runs) for size, runs in rows.items()) >= 2
     assert set(rows) <= ({"1", "2"} if workers == "shared" else {"1"})
     assert 0 <= figures["coverage"] <= 1
+    assert 0 < figures["busy"] < 1 if workers == "shared" else math.isnan(figures["busy"])
