@@ -144,9 +144,13 @@ class Mixer:
         """
         return self._meters.read(restart=restart)
 
+    def settle(self) -> None:
+        """Let the next block have its gains at once: nothing is heard at the moment that could click."""
+        self._has_begun = False
+
     def reset(self) -> None:
         """Begin anew, as for another stream: the next block has its gains at once, and the meters are at zero."""
-        self._has_begun = False
+        self.settle()
         self._meters.clear()
 
     def mix(self, stems: F32, out: F32) -> None:

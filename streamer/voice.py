@@ -113,6 +113,11 @@ class Voice:
         return self._ring.written - self._timeline.cursor
 
     @property
+    def can_begin(self) -> bool:
+        """Whether something can be rendered, or never will be."""
+        return self.ready > 0 or self.is_broken or self.place >= self.track.frames
+
+    @property
     def known_ahead(self) -> int:
         """Frames from the head on whose stems are in memory."""
         return max(0, self._stems_at - self.place)
@@ -165,9 +170,10 @@ class Voice:
     def _load_stems(self) -> bool:
         source, at, place = self.track.stems, self._stems_at, self.place
         soon = place + self._margin if self._has_begun else place
+        # Asked for first: what comes in between must not be taken for a gap.
+        found = source.next_known(max(at, soon)) if at < soon else None
         if at < place or (at < soon and source.known_to(at) <= at):
             # Too late for what lies here: go on where something is known that can still be in time.
-            found = source.next_known(max(at, soon))
             if found is None or found >= place + self._stems_ahead:
                 return False
             at = found
@@ -223,6 +229,10 @@ class Voice:
         provisional = min(self.rungs.final, self._provisional_in(begin, begin + n))
         self.rungs.final -= provisional
         self.rungs.provisional += provisional
+
+    def settle(self) -> None:
+        """Let the next block withhold at once what it withholds: nothing is heard at the moment that could click."""
+        self._share = None
 
     def _admit(self) -> None:
         while self._parts:
