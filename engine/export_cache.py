@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from engine.cache import exports_folder
@@ -14,6 +13,7 @@ from engine.digests import sha256_of
 from engine.errors import ExportError, OutputError
 from engine.export import check_choices, find_exportable, read_exportable, write_onnx
 from engine.file_lock import locked
+from engine.machine import package_version
 from engine.model_file import check_model_file
 from engine.separator import Separator
 
@@ -81,12 +81,5 @@ def _digits(path: Path, config: str | os.PathLike[str] | None, precision: str, p
 
     check_model_file(path, f"checkpoint {str(path)!r}", kind="checkpoint", remedy="download it again")
     settings, _, _ = find_config(path, config)
-    facts = [sha256_of(path), settings.model_dump_json(), part, precision, _version()]
+    facts = [sha256_of(path), settings.model_dump_json(), part, precision, package_version("stemstream")]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:_DIGITS]
-
-
-def _version() -> str:
-    try:
-        return version("stemstream")
-    except PackageNotFoundError:
-        return "unknown"

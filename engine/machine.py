@@ -9,7 +9,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["instruction_sets", "package_version", "processor_name", "usable_cores"]
+__all__ = ["instruction_sets", "package_version", "processor_flags", "processor_name", "usable_cores"]
 
 _CPUINFO = Path("/proc/cpuinfo")
 _TOLD_SETS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16")
@@ -33,8 +33,13 @@ def processor_name() -> str:
 
 def instruction_sets() -> tuple[str, ...]:
     """Give those of the processor's instruction sets that networks run faster with; none where nobody tells."""
-    words = _cpuinfo().get("flags", _cpuinfo().get("Features", "")).split()
+    words = processor_flags().split()
     return tuple(name for name in _TOLD_SETS if name in words)
+
+
+def processor_flags() -> str:
+    """Give all that the system tells of the processor's instructions; empty where it tells nothing."""
+    return _cpuinfo().get("flags") or _cpuinfo().get("Features", "")
 
 
 def usable_cores() -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from engine.machine import package_version
 from engine.progress import ProgressCallback
 from engine.separator import Separator
 from streamer.audio.devices import Device, find_pair, list_devices
@@ -264,10 +264,5 @@ def _doubt(trip: RoundTrip) -> str:
 
 
 def _versions() -> dict[str, str]:
-    versions = {}
-    for name in ("stemstream", "sounddevice", "rtmixer"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return versions
+    versions = {name: package_version(name) for name in ("stemstream", "sounddevice", "rtmixer")}
+    return {name: version for name, version in versions.items() if version}

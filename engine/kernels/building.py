@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import platform
@@ -14,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from engine.cache import cache_folder
+from engine.machine import processor_flags
 
 __all__ = ["BuildError", "built_library", "find_compiler"]
 
@@ -55,7 +55,7 @@ def built_library() -> Path:
     """
     folder = Path(__file__).parent
     told = [folder.joinpath(name).read_bytes() for name in _SOURCES]
-    told += [" ".join(_COMPILE).encode(), sys.platform.encode(), platform.machine().encode(), _processor()]
+    told += [" ".join(_COMPILE).encode(), sys.platform.encode(), platform.machine().encode(), _instructions()]
     name = hashlib.sha256(b"\0".join(told)).hexdigest()[:16]
     library = cache_folder() / "kernels" / f"mdx23c-{name}.so"
     if not library.is_file():
@@ -146,10 +146,6 @@ def _run(command: list[str]) -> str:
     return lines[0].strip() if lines else f"exit code {done.returncode}"
 
 
-def _processor() -> bytes:
+def _instructions() -> bytes:
     """Give what tells processors of different instructions apart; the cache folder may be on a network."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_bytes().splitlines():
-            if line.startswith((b"flags", b"Features")):
-                return line
-    return platform.processor().encode()
+    return (processor_flags() or platform.processor()).encode()

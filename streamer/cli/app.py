@@ -9,12 +9,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
 
 from engine.errors import StemstreamError
+from engine.machine import package_version
 from streamer.cli import cache, demo, devices, doctor, export, latency, live, model_files, models, play, separate
 from streamer.cli.terminal import print_error, print_note, print_result, print_traceback, print_warning
 
@@ -30,10 +30,8 @@ _USAGE_ERRORS: tuple[type[Exception], ...] = tuple(
 
 def _print_version(value: bool) -> None:
     if value:
-        try:
-            print_result(f"stemstream {version('stemstream')}")
-        except PackageNotFoundError:
-            print_result("stemstream, not installed as a package")
+        version = package_version("stemstream")
+        print_result(f"stemstream {version}" if version else "stemstream, not installed as a package")
         raise typer.Exit
 
 

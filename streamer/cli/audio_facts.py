@@ -7,11 +7,11 @@ import platform
 import sysconfig
 import threading
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 from engine.errors import DeviceError
+from engine.machine import package_version
 from engine.priority import PUMP_LEVEL, PriorityReport, is_container, raise_priority
 from streamer.audio.device import Device
 from streamer.audio.devices import list_devices, list_loopbacks
@@ -142,10 +142,7 @@ def _values(folder: Path, name: str) -> frozenset[str]:
 
 
 def _is_installed(name: str) -> bool:
-    try:
-        return bool(name and version(name))
-    except PackageNotFoundError:
-        return False
+    return bool(name and package_version(name))
 
 
 def _in_a_line(error: BaseException) -> str:

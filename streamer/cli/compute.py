@@ -74,6 +74,12 @@ def parse_batch_size(text: str) -> int | None:
     )
 
 
-def precision_mark(compute: Compute) -> str:
-    """Give what tells stems made in this precision from those in fp32; nothing for fp32 itself."""
+def precision_mark(wish: ComputeWish, compute: Compute) -> str:
+    """Give what tells stems made in this precision from those in fp32; nothing for fp32 itself.
+
+    What a measurement chose is one kind, whatever it was: a night's work must not be done again because another
+    measurement chose otherwise.
+    """
+    if wish.precision == AUTO:
+        return "" if compute.backend == "onnx" else " in the fastest precision"
     return "" if compute.precision == "fp32" else f" in {compute.precision}"

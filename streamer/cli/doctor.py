@@ -7,6 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
+from engine.machine import usable_cores
 from streamer.cli.audio_findings import (
     check_audio,
     check_governor,
@@ -33,7 +34,6 @@ from streamer.cli.machine import (
     REQUIRED_PACKAGES,
     describe_machine,
     installed_versions,
-    usable_cpus,
 )
 from streamer.cli.options import Debug, Json
 from streamer.cli.terminal import print_json, print_result
@@ -80,7 +80,7 @@ def examine() -> list[Finding]:
         _libsndfile(),
         check_platform(platform.system(), platform.machine()),
         check_interpreter(is_free_threaded()),
-        check_cpus(usable_cpus()),
+        check_cpus(usable_cores()),
         check_governor(governor_facts()),
         *(check_import(import_facts(name)) for name in _IMPORT_NAMES),
         check_model(model_facts("spatial")),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from engine.errors import ConfigurationError, DeviceError, LatencyError
+from engine.machine import usable_cores
 from streamer.cli.compute import ComputeWish
 from streamer.cli.devices import devices
 from streamer.cli.interruption import Interruption
@@ -25,7 +26,6 @@ from streamer.cli.live_setup import (
     split_arguments,
 )
 from streamer.cli.live_status import report_lines
-from streamer.cli.machine import usable_cpus
 from streamer.cli.options import (
     Backend,
     BlockFrames,
@@ -145,7 +145,7 @@ def live(
                     outputs=[*(stem_outputs or []), *more_outputs] or None,
                     record=record,
                     allow_feedback=allow_feedback,
-                    priority=usable_cpus() > 1,
+                    priority=usable_cores() > 1,
                     device_latency=asked_of_driver(choice),
                     configure=configure,
                 )

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.errors import ConfigurationError, LatencyError, StemstreamError
+from engine.machine import usable_cores
 from streamer.cli.compute import ComputeWish, load_chosen
-from streamer.cli.machine import usable_cpus
 
 if TYPE_CHECKING:
     from engine.separator import Separator
@@ -163,7 +163,7 @@ class LiveModels:
         if self._hop_ms is not None:
             hop_frames = max(1, round(self._hop_ms * separator.spec.sample_rate / 1000))
             plan = live_plan(separator.spec, hop_frames=hop_frames)
-        return StemProcessor(separator, realtime=True, priority=usable_cpus() > 1, plan=plan)
+        return StemProcessor(separator, realtime=True, priority=usable_cores() > 1, plan=plan)
 
     def release(self) -> None:
         """Free the models; no processor may use them any more."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from engine.machine import usable_cores
 from streamer.cli.interruption import Interruption
 from streamer.cli.live_setup import apply_settings
-from streamer.cli.machine import usable_cpus
 from streamer.cli.play_desk import PlayDesk
 from streamer.cli.play_status import report_lines
 from streamer.cli.terminal import print_json, print_note, print_result, watched_progress
@@ -114,7 +114,7 @@ def _player(wishes: PlayWishes, separator: Separator, identity: str) -> Player:
         batch_size=wishes.batch_size,
         block_frames=wishes.block_frames,
         model_id=identity,
-        priority=usable_cpus() > 1,
+        priority=usable_cores() > 1,
     )
 
 
@@ -128,7 +128,7 @@ def _live_player(wishes: PlayWishes, separator: Separator) -> Player:
         start_s=wishes.start_s,
         block_frames=wishes.block_frames,
         latency_s=wishes.latency_s,
-        priority=usable_cpus() > 1,
+        priority=usable_cores() > 1,
     )
 
 

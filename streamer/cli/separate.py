@@ -173,7 +173,7 @@ def separate(
             "excerpt": excerpt,
             "plan": plan,
             "overwrite": overwrite,
-            "model_id": model_identity(separator, model, config) + precision_mark(choice.compute),
+            "model_id": model_identity(separator, model, config) + precision_mark(wish, choice.compute),
         }
         try:
             with (

@@ -175,3 +175,19 @@ class TestRefusals:
         ended = command(*words, short, "-m", "spatial", "--config", "model.yaml")
         assert ended.code == 2
         assert ended.error.startswith("error: config 'model.yaml' was given with model 'spatial': only checkpoints")
+
+
+def test_stems_are_done_for_the_precision_that_made_them(tmp_path: Path, short: Path, command: Command) -> None:
+    model = ("-m", save_model(tmp_path / "tiny.ckpt"), "-o", tmp_path / "out")
+
+    def is_done(*options: str) -> bool:
+        ended = command("separate", short, *map(str, model), *options)
+        assert ended.code == 0, ended.err
+        return "done before" in ended.err
+
+    assert not is_done("--precision", "bf16")
+    assert is_done("--precision", "bf16")
+    assert not is_done("--precision", "fp32", "--overwrite")
+    assert is_done("--precision", "fp32")
+    assert not is_done("--overwrite")
+    assert is_done()

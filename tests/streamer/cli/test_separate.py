@@ -267,7 +267,7 @@ def test_a_model_that_fails_on_one_file_ends_with_code_4_and_the_others_go_on(tm
         (["--duration", "1e308"], "duration 1e+308 s cannot be used"),
         (["--start", "1e306"], "start 1e+306 s cannot be used"),
         (["--overlap", "0"], "overlap 0 is out of range"),
-        (["--batch-size", "0"], "batch size 0 cannot be used"),
+        (["--batch-size", "0"], "--batch-size '0' cannot be used"),
     ],
 )
 def test_a_setting_that_is_not_allowed_ends_with_code_2_before_anything_begins(

@@ -241,7 +241,7 @@ def test_an_excerpt_behind_the_end_fails_that_file_alone(
         (["--device", "tpu"], "device 'tpu' is not known: use auto, cpu, cuda, cuda:N, mps"),
         (["--backend", "jax"], "backend 'jax' is not known: use auto, torch, eager, compiled, onnx"),
         (["--precision", "int4"], "precision 'int4' is not known: use auto, fp32, bf16, fp16"),
-        (["--batch-size", "many"], "--batch-size 'many' cannot be used: give a whole number from 1, or auto"),
+        (["--batch-size", "many"], "--batch-size 'many' cannot be used: give a whole number from 1 to 1024, or auto"),
     ],
 )
 def test_a_setting_that_cannot_be_ends_with_code_2_before_anything_begins(
