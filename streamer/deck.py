@@ -107,7 +107,7 @@ class Deck:
 
     def load(self) -> bool:
         """Open and read what is due; False if nothing was. One thread calls it."""
-        return self.loader.load(self._voice, self._run)
+        return self.loader.load(self._voice, self._run, waits=self.is_waited_for)
 
     def close(self) -> None:
         """Close the files; nobody loads or reads any more."""
@@ -242,9 +242,8 @@ class Deck:
             return
         if self.orders.loop is not self._looped:
             self._looped = self.orders.loop
-            self._run = replace(
-                self._run_of(voice, rises=False), begin=self._run.begin, rise_frames=self._run.rise_frames
-            )
+            run = self._run_of(voice, rises=False)
+            self._run = replace(run, begin=self._run.begin, rise_frames=self._run.rise_frames)
         if not self._holds and (self.orders.is_paused or self._is_ordered_ready()):
             self._run = self._run.cut_at(voice.place)
 
@@ -345,7 +344,7 @@ class Deck:
         if self._gaps != "auto":
             return self._gaps == "silence"
         # A stem that is turned off must not be heard by way of the song that it is in.
-        return not all([self._mixer.is_heard(stem) for stem in self._mixer])
+        return any([self._mixer.is_turned_off(stem) for stem in self._mixer])
 
     def _tell(self, kind: Literal["track", "ended"], text: str) -> None:
         self._events.add(Event(kind, self.counters.frames, text))
