@@ -135,6 +135,7 @@ def separate_blocks(
     cancel: Cancel | None = None,
     counters: SeparationCounters | None = None,
     pipelined: bool = False,
+    is_prompt: bool = False,
     into: Callable[[tuple[int, int, int]], F32] | None = None,
 ) -> Generator[F32, None, None]:
     """Separate a recording that comes in blocks; memory does not grow with its length.
@@ -154,6 +155,8 @@ def separate_blocks(
         What comes after is not read any further than the last window reaches, or than fits into the queue.
     pipelined : bool
         Take the blocks, and convert them to the model's rate, on a thread of their own. What comes out is the same.
+    is_prompt : bool
+        Give what every window makes final, however little that is; otherwise pieces that are worth it.
     into : callable, optional
         Gives an array of float32 for a part of a shape, (stems, channels, n) with n at most
         `engine.recording.MAX_BLOCK_FRAMES`, which is then converted and trimmed; the same memory may be given again
@@ -196,6 +199,7 @@ def separate_blocks(
         gives_mixture=model.residual_index is not None if is_converted else model.with_rest,
         start=wanted.start,
         stop=wanted.stop,
+        is_prompt=is_prompt,
     )
     way_back = _way_back(model, sample_rate, channels, wanted.first_frame) if is_converted else None
     into_model = RateConverter(sample_rate, spec.sample_rate, channels)

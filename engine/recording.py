@@ -21,7 +21,8 @@ F32 = npt.NDArray[np.float32]
 MAX_BLOCK_FRAMES = 1 << 15
 """Most frames taken or given at once."""
 _WORTH_FRAMES = 1 << 13
-"""What is ready is given in pieces of at least so many frames: each costs a turn of the thread that separates."""
+"""What is ready is given in pieces of at least so many frames, where nobody is in a hurry: each costs a turn of the
+thread that separates."""
 
 
 class Recording:
@@ -44,6 +45,8 @@ class Recording:
     start, stop : int
         The frames to give; left out, all of the recording. Only windows with a part in them are run, and those that
         prime a state before them. The recording must be fed from its first frame all the same.
+    is_prompt : bool
+        Frames are ready with every window, however few they are.
 
     Attributes
     ----------
@@ -69,6 +72,7 @@ class Recording:
         gives_mixture: bool = False,
         start: int = 0,
         stop: int | None = None,
+        is_prompt: bool = False,
     ) -> None:
         spec = model.spec
         self._model = model
@@ -93,8 +97,9 @@ class Recording:
         if not model.gives_what_it_runs:
             self._stems = np.zeros((len(spec.stems), channels, MAX_BLOCK_FRAMES), np.float32)
             self._mixture = np.zeros((channels, MAX_BLOCK_FRAMES), np.float32)
+        self._worth_frames = 1 if is_prompt else _WORTH_FRAMES
         # Windows that make up such a piece: nobody need look at each of them.
-        self._look_windows = max(1, _WORTH_FRAMES // plan.hop_frames)
+        self._look_windows = max(1, self._worth_frames // plan.hop_frames)
         self._heard = 0
         self._total: int | None = None
         self._drained = start
@@ -173,7 +178,7 @@ class Recording:
         """Frames that ``drain`` can give, as far as that is worth a piece; 0 otherwise."""
         ends = [end for end in (self._start + self._output.written, self._end) if end is not None]
         ready = min(ends) - self._drained
-        return min(ready, MAX_BLOCK_FRAMES) if ready >= _WORTH_FRAMES or self._drained + ready == self._end else 0
+        return min(ready, MAX_BLOCK_FRAMES) if ready >= self._worth_frames or self._drained + ready == self._end else 0
 
     def await_ready(self, or_else: Callable[[], bool]) -> None:
         """Block until frames are ready, windows were run that somebody may want to hear of, or ``or_else()`` holds.

@@ -107,7 +107,7 @@ class Deck:
 
     def load(self) -> bool:
         """Open and read what is due; False if nothing was. One thread calls it."""
-        return self.loader.load(self._voice, self._run)
+        return self.loader.load(self._voice, self._run, waits=self.is_waited_for)
 
     def close(self) -> None:
         """Close the files; nobody loads or reads any more."""
@@ -183,6 +183,10 @@ class Deck:
                 done += n
                 continue
             out[:, done:] = 0.0
+            # What was muted meanwhile must not be faded out when the sound goes on.
+            self._mixer.settle()
+            if self._voice is not None:
+                self._voice.settle()
             if self._holds or self.is_over or self._voice is None:
                 self.silent_frames += frames - done
             else:
@@ -218,7 +222,7 @@ class Deck:
         if voice.place < self._run.natural_end or cue is None:
             return None if self.is_over else 1
         following = self.loader.following.peek()
-        if following is None or following.cue != cue or not self._can_begin(following):
+        if following is None or following.cue != cue or not following.can_begin:
             return 0
         return self._first_frames(following)
 
@@ -238,18 +242,14 @@ class Deck:
             return
         if self.orders.loop is not self._looped:
             self._looped = self.orders.loop
-            base = self._run_of(voice, rises=False)
-            self._run = replace(base, begin=self._run.begin, rise_frames=self._run.rise_frames)
+            run = self._run_of(voice, rises=False)
+            self._run = replace(run, begin=self._run.begin, rise_frames=self._run.rise_frames)
         if not self._holds and (self.orders.is_paused or self._is_ordered_ready()):
             self._run = self._run.cut_at(voice.place)
 
     def _is_ordered_ready(self) -> bool:
         order, ordered = self.orders.newest, self.loader.ordered.peek()
-        return order is not None and ordered is not None and ordered[0] == order.number and self._can_begin(ordered[1])
-
-    @staticmethod
-    def _can_begin(voice: Voice) -> bool:
-        return voice.ready > 0 or voice.is_broken or voice.place >= voice.track.frames
+        return order is not None and ordered is not None and ordered[0] == order.number and ordered[1].can_begin
 
     def _next_piece(self, limit: int) -> int:
         """Give how many frames can be rendered now, having gone on to what is to be heard; 0 for silence."""
@@ -290,7 +290,7 @@ class Deck:
         if cue is None:
             self._end()
             return False
-        if following is None or following.cue != cue or not self._can_begin(following):
+        if following is None or following.cue != cue or not following.can_begin:
             return False
         # The loader may have taken it back since, and gives another one.
         following = self.loader.following.take()
@@ -344,7 +344,7 @@ class Deck:
         if self._gaps != "auto":
             return self._gaps == "silence"
         # A stem that is turned off must not be heard by way of the song that it is in.
-        return not all([self._mixer.is_heard(stem) for stem in self._mixer])
+        return any([self._mixer.is_turned_off(stem) for stem in self._mixer])
 
     def _tell(self, kind: Literal["track", "ended"], text: str) -> None:
         self._events.add(Event(kind, self.counters.frames, text))

@@ -61,7 +61,7 @@ class Loader:
         """Close a voice that is no longer heard, in time; any thread."""
         self._retired.append(voice)
 
-    def load(self, voice: Voice | None, run: Run) -> bool:
+    def load(self, voice: Voice | None, run: Run, *, waits: bool = False) -> bool:
         """Open what was ordered and what comes next, and read ahead; False if nothing was due.
 
         Parameters
@@ -70,6 +70,8 @@ class Loader:
             What is heard.
         run : Run
             How far it goes.
+        waits : bool
+            As for `Voice.load`.
         """
         has_done = False
         while self._retired:
@@ -85,7 +87,7 @@ class Loader:
         ordered = self.ordered.peek()
         for each in (ordered[1] if ordered is not None else None, voice, self.following.peek()):
             if each is not None:
-                has_done = self._load(each) or has_done
+                has_done = self._load(each, waits) or has_done
         return has_done
 
     def close(self) -> None:
@@ -138,9 +140,9 @@ class Loader:
         self._load(voice)
         return voice
 
-    def _load(self, voice: Voice) -> bool:
+    def _load(self, voice: Voice, waits: bool = False) -> bool:
         try:
-            return voice.load()
+            return voice.load(waits=waits)
         except AudioFileError as error:
             if not voice.is_broken:
                 voice.is_broken = True

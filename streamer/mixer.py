@@ -129,9 +129,16 @@ class Mixer:
     def is_heard(self, stem: str) -> bool:
         """Tell whether a stem is in anything that comes out, or is still fading; ConfigurationError if unknown."""
         place = self.stems.index(known_stem(stem, self.stems))
-        is_connected = bool(self._mix_rows or self._own[place])
         fading = self._gains[place].now if self._has_begun else 0.0
-        return is_connected and (self._wanted()[place] > 0.0 or fading > 0.0)
+        return self._is_connected(place) and (self._wanted()[place] > 0.0 or fading > 0.0)
+
+    def is_turned_off(self, stem: str) -> bool:
+        """Tell whether a stem is to be in nothing that comes out, though it may still fade; as ``is_heard`` else."""
+        place = self.stems.index(known_stem(stem, self.stems))
+        return not self._is_connected(place) or self._wanted()[place] == 0.0
+
+    def _is_connected(self, place: int) -> bool:
+        return bool(self._mix_rows or self._own[place])
 
     def levels(self, *, restart: bool = True) -> MixerLevels:
         """Read the meters.
@@ -144,9 +151,13 @@ class Mixer:
         """
         return self._meters.read(restart=restart)
 
+    def settle(self) -> None:
+        """Let the next block have its gains at once: nothing is heard at the moment that could click."""
+        self._has_begun = False
+
     def reset(self) -> None:
         """Begin anew, as for another stream: the next block has its gains at once, and the meters are at zero."""
-        self._has_begun = False
+        self.settle()
         self._meters.clear()
 
     def mix(self, stems: F32, out: F32) -> None:

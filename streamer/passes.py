@@ -76,6 +76,7 @@ class WholePass:
             worker=worker,
             cancel=cancel,
             counters=self.counters,
+            is_prompt=True,
         )
 
     def step(self) -> F32 | None:
@@ -136,6 +137,7 @@ class PrimedPass:
             plan=plan,
             worker=worker,
             cancel=cancel,
+            is_prompt=True,
         )
 
     def step(self) -> tuple[int, F32] | None:

@@ -35,6 +35,8 @@ class Spans:
 
     def remove(self, begin: int, end: int) -> None:
         """Take the frames ``[begin, end)`` out."""
+        if begin >= end:
+            return
         kept: list[tuple[int, int]] = []
         for low, high in self._runs:
             kept += [run for run in ((low, min(high, begin)), (max(low, end), high)) if run[0] < run[1]]

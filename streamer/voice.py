@@ -113,6 +113,11 @@ class Voice:
         return self._ring.written - self._timeline.cursor
 
     @property
+    def can_begin(self) -> bool:
+        """Whether something can be rendered, or never will be."""
+        return self.ready > 0 or self.is_broken or self.place >= self.track.frames
+
+    @property
     def known_ahead(self) -> int:
         """Frames from the head on whose stems are in memory."""
         return max(0, self._stems_at - self.place)
@@ -125,8 +130,13 @@ class Voice:
 
     # The loader.
 
-    def load(self) -> bool:
+    def load(self, *, waits: bool = False) -> bool:
         """Read what is due; False if nothing was.
+
+        Parameters
+        ----------
+        waits : bool
+            Nothing is passed over that is still to come: whoever renders waits for it.
 
         Raises
         ------
@@ -137,7 +147,7 @@ class Voice:
         if self.track.has_damaged_stems:
             return has_read
         try:
-            return self._load_stems() or has_read
+            return self._load_stems(waits) or has_read
         except AudioFileError:
             self.track.has_damaged_stems = True
             return has_read
@@ -162,12 +172,13 @@ class Voice:
         self._ring.append(np.broadcast_to(block, (self._channels, block.shape[1])))
         return True
 
-    def _load_stems(self) -> bool:
+    def _load_stems(self, waits: bool) -> bool:
         source, at, place = self.track.stems, self._stems_at, self.place
-        soon = place + self._margin if self._has_begun else place
+        soon = place + self._margin if self._has_begun and not waits else place
+        # Asked for first: what comes in between must not be taken for a gap.
+        found = source.next_known(max(at, soon)) if at < soon else None
         if at < place or (at < soon and source.known_to(at) <= at):
             # Too late for what lies here: go on where something is known that can still be in time.
-            found = source.next_known(max(at, soon))
             if found is None or found >= place + self._stems_ahead:
                 return False
             at = found
@@ -179,7 +190,6 @@ class Voice:
         stems = source.read(at, end, final=is_final)
         if at == self._stems_at and self._was_final not in (None, is_final):
             self._join(stems, at, is_final)
-        self._stems_at, self._was_final = end, is_final
         stems = np.broadcast_to(stems, (len(stems), self._channels, end - at))[self._carried]
         first, known = at - self.cue.frame, end - self.cue.frame
         if end == self.track.frames:
@@ -187,6 +197,8 @@ class Voice:
             stems = np.pad(stems, ((0, 0), (0, 0), (0, JOIN_FRAMES)))
             known += JOIN_FRAMES
         self._parts.append(_Part(Result(np.ascontiguousarray(stems), 0, 0, first, known, known), is_final))
+        # Last: whoever waits for these frames goes on as soon as he sees that they are here.
+        self._stems_at, self._was_final = end, is_final
         return True
 
     def _join(self, stems: F32, at: int, is_final: bool) -> None:
@@ -223,6 +235,10 @@ class Voice:
         provisional = min(self.rungs.final, self._provisional_in(begin, begin + n))
         self.rungs.final -= provisional
         self.rungs.provisional += provisional
+
+    def settle(self) -> None:
+        """Let the next block withhold at once what it withholds: nothing is heard at the moment that could click."""
+        self._share = None
 
     def _admit(self) -> None:
         while self._parts:

@@ -10,8 +10,9 @@ import typer
 
 from engine.errors import ConfigurationError
 from engine.excerpt import parse_time
+from streamer.cli.compute import ComputeWish
 from streamer.cli.live_setup import parse_gains
-from streamer.cli.options import Config, Debug, Json, Model, Pace, latency_s
+from streamer.cli.options import Backend, Config, Debug, Device, Json, Model, Pace, Precision, latency_s
 from streamer.cli.play_live import play_live
 from streamer.cli.play_run import PlayWishes, play_songs
 
@@ -97,6 +98,9 @@ def play(
     ] = None,
     model: Model = "spatial",
     config: Config = None,
+    device: Device = "auto",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
     json: Json = False,
     debug: Debug = False,
 ) -> int:
@@ -109,6 +113,7 @@ def play(
     --output none, which --report and --pace need, that is one file, and told is how well it went. Nothing is written
     but what --save and --report ask for, and the cache.
     """
+    compute = ComputeWish(device, backend, precision)
     if report is not None or pace is not None or (output == "none" and (as_live or latency_ms is not None)):
         _check_live(files, output, preset, mute, solo, gain, start, loop)
         return play_live(
@@ -118,6 +123,7 @@ def play(
             report=report,
             model=model,
             config=config,
+            compute=compute,
             pace=Pace.REALTIME if pace is None else pace,
             latency_ms=latency_ms,
             block_frames=_BLOCK_FRAMES["live"] if block_frames is None else block_frames,
@@ -141,6 +147,7 @@ def play(
         block_frames=_BLOCK_FRAMES["player"] if block_frames is None else block_frames,
         model=model,
         config=config,
+        compute=compute,
         is_live=as_live or latency_ms is not None,
         latency_s=latency_s(latency_ms),
     )

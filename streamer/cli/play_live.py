@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import ConfigurationError, LatencyError
+from streamer.cli.compute import ComputeWish, load_chosen
 from streamer.cli.options import Pace, latency_s, named_latency_error
 from streamer.cli.summary import summary_lines
 from streamer.cli.terminal import print_json, print_note, print_result, watched_progress
@@ -33,6 +34,7 @@ def play_live(
     report: Path | None,
     model: str,
     config: Path | None,
+    compute: ComputeWish,
     pace: Pace,
     latency_ms: float | None,
     block_frames: int,
@@ -48,7 +50,6 @@ def play_live(
     from engine.files.reader import AudioReader
     from engine.files.stem_path import stem_path
     from engine.files.stem_writers import StemWriters
-    from engine.registry import load_separator
     from streamer.file_session import run_file_session
     from streamer.processor import StemProcessor
     from streamer.report import ReportRecorder
@@ -56,7 +57,7 @@ def play_live(
     saved: dict[str, str] = {}
     with ExitStack() as stack:
         reader = stack.enter_context(AudioReader(file))
-        separator = load_separator(model, config=config)
+        separator, _ = load_chosen(model, config, compute)
         stack.callback(separator.release)
         processor = StemProcessor(separator, latency_s=latency_s(latency_ms), realtime=pace is Pace.REALTIME)
         blocks = reader.blocks(block_frames)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.machine import usable_cores
+from streamer.cli.compute import ComputeWish, load_chosen, precision_mark
 from streamer.cli.interruption import Interruption
 from streamer.cli.live_setup import apply_settings
 from streamer.cli.play_desk import PlayDesk
@@ -49,6 +50,7 @@ class PlayWishes:
     block_frames: int
     model: str
     config: Path | None
+    compute: ComputeWish
     is_live: bool
     latency_s: float | None
 
@@ -63,15 +65,15 @@ class PlayWishes:
 def play_songs(wishes: PlayWishes, *, is_json: bool) -> int:
     """Play, and give the exit code."""
     from engine.model_identity import model_identity
-    from engine.registry import load_separator
     from streamer.presets import apply_preset
 
     code = 0
     with ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
-        separator = load_separator(wishes.model, config=wishes.config)
+        separator, choice = load_chosen(wishes.model, wishes.config, wishes.compute)
         stack.callback(separator.release)
         identity = model_identity(separator, wishes.model, wishes.config)
+        identity += precision_mark(wishes.compute, choice.compute)
         player = _live_player(wishes, separator) if wishes.is_live else _player(wishes, separator, identity)
         stack.callback(player.close, finishes=False)
         apply_preset(wishes.preset, player.mixer)
@@ -81,7 +83,9 @@ def play_songs(wishes: PlayWishes, *, is_json: bool) -> int:
         desk = PlayDesk(player)
         try:
             if wishes.output is None:
-                _render(player, desk, loops=wishes.loop is not None, check=interruption.check)
+                _render(
+                    player, desk, loop_end_s=None if wishes.loop is None else wishes.loop[1], check=interruption.check
+                )
             else:
                 player.play()
                 desk.run(interruption.check)
@@ -132,22 +136,23 @@ def _live_player(wishes: PlayWishes, separator: Separator) -> Player:
     )
 
 
-def _render(player: Player, desk: PlayDesk, *, loops: bool, check: Callable[[], None]) -> None:
+def _render(player: Player, desk: PlayDesk, *, loop_end_s: float | None, check: Callable[[], None]) -> None:
     """Play to nobody, as fast as the model is; a loop once."""
-    player.play()
     from engine.progress import Progress
 
+    left = None
+    if loop_end_s is not None:
+        left = round((min(loop_end_s, player.duration_s) - player.position_s) * player.output_rate)
+    player.play()
     with watched_progress("playing to nobody") as progress:
-        while not player.is_over:
+        while not player.is_over and player.error is None and left != 0:
             check()
-            player.read(_READ_FRAMES)
+            frames = _READ_FRAMES if left is None else min(_READ_FRAMES, left)
+            player.read(frames)
+            left = None if left is None else left - frames
             desk.tell_events()
             done = player.position_s / player.duration_s if player.duration_s else 0.0
             progress(Progress(min(1.0, (player.track + done) / max(1, len(player.playlist))), float("nan")))
-            if loops and player.stats().jumps > 1:
-                return
-            if player.error is not None:
-                return
 
 
 def _finish(player: Player, wishes: PlayWishes, check: Callable[[], None]) -> int:

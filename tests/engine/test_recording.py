@@ -95,3 +95,20 @@ def test_short_hops_are_given_in_pieces_that_are_worth_a_turn() -> None:
         pass
     # The rest is given whatever it is.
     assert 0 < track.ready_frames < 8192
+
+
+def test_whoever_is_in_a_hurry_gets_what_each_window_gives() -> None:
+    model: Any = OfflineModel(WholeWindow())
+    worker: Any = Idle(1)
+    plan = offline_plan(model.spec)
+    track = Recording(model, plan, 2, worker, is_prompt=True)
+    runner = model.runner(1, model.spec.window_frames)
+    feed_all_it_takes(track)
+    pieces: list[int] = []
+    while run_batch(track, runner):
+        if track.ready_frames:
+            out: F32 = np.zeros((track.rows, 2, track.ready_frames), np.float32)
+            pieces.append(out.shape[-1])
+            track.drain(out)
+    assert plan.hop_frames < 8192
+    assert set(pieces) == {plan.hop_frames}

@@ -263,6 +263,28 @@ def test_a_stem_is_heard_until_it_has_faded() -> None:
     assert not mixer.is_heard("vocals")
 
 
+def test_a_stem_is_turned_off_while_it_still_fades() -> None:
+    mixer = make_mixer()
+    gain_of(mixer, "vocals", 10)
+    mixer["vocals"].mute = True
+    assert mixer.is_heard("vocals")
+    assert mixer.is_turned_off("vocals")
+    assert not mixer.is_turned_off("drums")
+    mixer["drums"].solo = True
+    assert [stem for stem in STEMS if not mixer.is_turned_off(stem)] == ["drums"]
+    mixer.bypass = True
+    assert not any(mixer.is_turned_off(stem) for stem in STEMS)
+
+
+def test_once_settled_a_change_begins_without_a_fade() -> None:
+    mixer = make_mixer()
+    gain_of(mixer, "vocals", 10)
+    mixer["vocals"].mute = True
+    mixer.settle()
+    assert not mixer.is_heard("vocals")
+    assert not gain_of(mixer, "vocals", 10).any()
+
+
 def test_a_stem_is_heard_as_soon_as_it_is_wanted() -> None:
     mixer = make_mixer()
     mixer["vocals"].mute = True

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from engine import load_separator, separate_file
+from engine import Compute, load_separator, separate_file
 from engine.errors import ConfigurationError, DeviceError, LifecycleError
 from engine.separator import Separator, StateArrays
 from engine.stem_cache import StemCache
@@ -24,6 +24,7 @@ from streamer.events import Event
 from streamer.scratch import Scratch
 from streamer.song import compose_song
 from streamer.testing import IdentitySeparator
+from tests.engine.mdx23c_models import STRIDE, Golden
 from tests.engine.onnx_models import describe, gains, save
 from tests.streamer.coded_songs import RATE, decode, write_coded
 
@@ -91,6 +92,25 @@ def test_stems_saved_while_somebody_seeks_about_are_those_of_separate(
         assert player.stats().processor.windows == 0
     for name, stem in stems_in(tmp_path / "kept" / "song").items():
         np.testing.assert_allclose(stem, separated[name], atol=tolerance)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_checkpoint_played_and_sought_about_in_saves_what_the_reference_gives(tmp_path: Path, place: int) -> None:
+    golden = Golden("two_stems")
+    overlap, track, expected = golden.tracks[place]
+    soundfile.write(tmp_path / "track.wav", track.T, 44_100, subtype="FLOAT")
+    # The operations of the reference, in its order.
+    compute = Compute("cpu", "eager", "fp32")
+    separator = load_separator(golden.checkpoint, config=golden.config, compute=compute)
+    with player_of(tmp_path / "track.wav", separator, save=tmp_path / "played", overlap=overlap) as player:
+        seek_about(player)
+        assert player.stats().jumps > 1
+    separate_file(separator, tmp_path / "track.wav", tmp_path / "separated", overlap=overlap)
+    played, separated = (stems_in(tmp_path / folder / "track") for folder in ("played", "separated"))
+    assert sorted(played) == ["other.wav", "vocals.wav"]
+    for stem, wanted in zip(("vocals.wav", "other.wav"), expected, strict=True):
+        np.testing.assert_allclose(played[stem], separated[stem], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(played[stem].T[:, ::STRIDE], wanted, rtol=0, atol=1e-5)
 
 
 def test_whoever_waits_for_the_stems_hears_all_of_them(song: Path) -> None:
