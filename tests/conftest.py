@@ -1,4 +1,6 @@
-"""What all tests share: a cache folder of their own, so that none depends on what a user or an earlier run left."""
+"""What all tests share: a cache folder of their own, so that none depends on what a user or an earlier run left, and
+one thread for their tiny networks, where sharing the work among more costs several times what it brings.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from engine.cache import CACHE_VARIABLE
+
+# Read when PyTorch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True, scope="session")

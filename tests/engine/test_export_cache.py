@@ -58,7 +58,7 @@ def test_whatever_makes_another_file_has_one_of_its_own(
     shutil.copy(checkpoint, named)
     paths.append(exported(named, checkpoint.with_suffix(".yaml")))
     assert load_separator(paths[-1]).spec.name == "named"
-    monkeypatch.setattr(export_cache, "version", lambda name: "99.0")
+    monkeypatch.setattr(export_cache, "package_version", lambda name: "99.0")
     paths.append(exported(checkpoint))
     assert len(set(paths)) == len(paths)
 

@@ -56,6 +56,19 @@ def test_it_is_the_network_of_the_reference(name: str, tmp_path: Path) -> None:
         assert np.abs(wanted).max() > 0.01
 
 
+def test_several_threads_compute_what_one_does(tmp_path: Path) -> None:
+    architecture = tiny(**ARCHITECTURES["wide"])
+    window = architecture.hop_frames * (16 * architecture.column_step - 1)
+    windows = np.random.default_rng(0).uniform(-0.5, 0.5, (1, architecture.channels, window)).astype(np.float32)
+    for precision in ("fp32", "bf16"):
+        _, fused = separators(tmp_path, architecture, window, precision=precision)
+        alone, _ = fused.process(windows, ())
+        _, shared = separators(tmp_path, architecture, window, precision=precision, threads=3)
+        together, _ = shared.process(windows, ())
+        # Sums are split elsewhere.
+        np.testing.assert_allclose(together, alone, rtol=0, atol=2e-6 if precision == "fp32" else 2e-3)
+
+
 def test_a_burst_before_silence_is_as_exact_as_noise(tmp_path: Path) -> None:
     architecture = tiny(width=8, frequencies=64, n_fft=512)
     window = architecture.hop_frames * (64 * architecture.column_step - 1)
