@@ -101,6 +101,11 @@ class _Counting(torch.utils._python_dispatch.TorchDispatchMode):  # type: ignore
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         from torch.utils.flop_counter import flop_registry
 
+        # In inference mode, operators that are made of others arrive whole: what they are made of is what is counted.
+        with self:
+            result = function.decompose(*args, **(kwargs or {}))
+        if result is not NotImplemented:
+            return result
         result = function(*args, **(kwargs or {}))
         if function.is_view:
             return result
