@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 PYTEST_ARGS ?=
+REPORTS ?=
 
 # Nothing here should call home: ONNX Runtime's own wheels do unless told not to.
 export ORT_DISABLE_TELEMETRY := 1
@@ -17,6 +18,9 @@ unfinished := $(VENV)/.unfinished
 is_whole := from importlib.metadata import files; import sys; \
 	sys.exit(sys.version_info < (3, 11) or not all(f.locate().exists() for f in files("pip")))
 
+# Tests with real sound have the machine to themselves. Where PYTEST_ARGS choose none of a part, pytest ends with 5.
+pytest = $(bin)/python -m pytest -m "$(2)" $(if $(REPORTS),--junitxml="$(REPORTS)/$(1).xml")
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test clean venv
 
@@ -24,7 +28,7 @@ help:
 	@echo "make demo    install stemstream into $(VENV) and separate a composed song while it plays"
 	@echo "             (ARGS=... are passed on, for instance ARGS='--pace fast')"
 	@echo "make test    install it with everything that it is tested with, and check it"
-	@echo "             (PYTEST_ARGS=... are passed on, for instance PYTEST_ARGS='-k latency')"
+	@echo "             (PYTEST_ARGS=... are passed on, for instance PYTEST_ARGS='-k latency'; REPORTS=DIR gets JUnit's files)"
 	@echo "make clean   remove $(VENV), builds and caches"
 	@echo "make help    this list"
 	@echo "PYTHON=...   the Python to use, 3.11 or later (now: $(PYTHON))"
@@ -38,7 +42,8 @@ test: venv
 	@echo "ruff check" && $(bin)/ruff check --quiet .
 	@echo "ruff format --check" && $(bin)/ruff format --quiet --check .
 	@echo "mypy" && $(bin)/mypy
-	@$(bin)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	@$(call pytest,others,not slow and not device) --numprocesses=auto $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	@$(call pytest,devices,not slow and device) $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
 clean:
 	@rm -rf "$(VENV)" build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -33,6 +33,7 @@ import numpy as np
 
 from engine import Separator, load_separator
 from engine.backends.runtime import ort
+from engine.machine import processor_name
 from streamer import StemProcessor
 
 _AIM_P99_MS = 0.3
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     arguments = parser.parse_args()
     sys.setswitchinterval(arguments.switch_interval_ms / 1e3)
-    print(f"{_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, ", end="")
+    print(f"{processor_name()}, {os.cpu_count()} cores; Python {platform.python_version()}, ", end="")
     print(f"NumPy {np.__version__}, ONNX Runtime {ort.__version__}; {arguments.model}, ", end="")
     print(f"blocks of {arguments.block} at {arguments.rate} Hz, {arguments.callbacks} callbacks a row, ", end="")
     print(f"switch interval {1e3 * sys.getswitchinterval():g} ms\n\n{_HEADER}")
@@ -250,12 +251,6 @@ def _verdicts(rows: list[Row]) -> Iterator[str]:
                 f"no miss that the control does not excuse at {_AIM_BUDGET_MS:g} ms or more, beside {beside}: "
                 f"{'NOT met' if unexcused else 'met'}, {unexcused} of {calls} callbacks"
             )
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

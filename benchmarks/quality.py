@@ -42,6 +42,7 @@ from engine import Separator, StemstreamError, load_separator, separate
 from engine.backends.runtime import ort
 from engine.errors import ConfigurationError
 from engine.files.part_file import whole_file
+from engine.machine import processor_name
 
 __all__ = [
     "Excerpt",
@@ -237,15 +238,9 @@ def _stream_notes(results: Sequence[Result]) -> Iterator[str]:
 
 def _machine() -> str:
     return (
-        f"{_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, NumPy {np.__version__}, "
+        f"{processor_name()}, {os.cpu_count()} cores; Python {platform.python_version()}, NumPy {np.__version__}, "
         f"ONNX Runtime {ort.__version__}, fast_bss_eval {version('fast-bss-eval')}"
     )
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

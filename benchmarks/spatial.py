@@ -31,6 +31,7 @@ from onnx import TensorProto, helper
 from engine.backends.onnx import OnnxSeparator
 from engine.backends.runtime import ort
 from engine.graph_builder import GraphBuilder
+from engine.machine import processor_name
 from engine.models.spatial import load
 from engine.models.spatial_design import SpatialDesign
 from engine.models.spatial_graph import build_graph
@@ -55,7 +56,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     sys.setswitchinterval(arguments.switch_interval_ms / 1e3)
-    print(f"{_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, ", end="")
+    print(f"{processor_name()}, {os.cpu_count()} cores; Python {platform.python_version()}, ", end="")
     print(f"NumPy {np.__version__}, ONNX Runtime {ort.__version__}, one thread, ", end="")
     print(f"switch interval {1e3 * sys.getswitchinterval():g} ms\n")
 
@@ -218,15 +219,6 @@ def _burning_python() -> Iterator[None]:
 
 def _percentile(times: np.ndarray, percent: float) -> str:
     return f"{1e3 * np.percentile(times, percent):.3f}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":
