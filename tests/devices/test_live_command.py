@@ -101,7 +101,7 @@ def listen(server: Server, folder: Path, song: Path, *options: str, seconds: flo
 
 
 def test_unity_gains_give_the_song_back_after_the_promised_time(jack: Server, song: Path, tmp_path: Path) -> None:
-    heard = listen(jack, tmp_path, song, "--stem-outputs", "mix=3,4", "drums=5,6", seconds=38.0)
+    heard = listen(jack, tmp_path, song, "--stem-outputs", "mix=3,4", "drums=5,6", seconds=24.0)
     played, returned = heard.pair(slice(2, 4))
     wrong = np.abs(returned - played).max(axis=0) > 1e-6
     clean, steady = heard.clean(), heard.steady()
