@@ -267,6 +267,9 @@ class Player(Transport):
             if ready:
                 most = ready
                 break
+            # What was read made room.
+            self._load_due.set()
+            self._work_due.set()
             self._has_loaded.wait(_LOOK_S)
             self._has_loaded.clear()
         return self._pull(out[:, :most])
@@ -284,8 +287,9 @@ class Player(Transport):
             except Exception as error:  # the outermost place of this thread: kept for `error`
                 self._fail(error)
                 return
-            self._has_loaded.set()
-            if not has_done:
+            if has_done:
+                self._has_loaded.set()
+            else:
                 self._load_due.wait(_LOOK_S)
                 self._load_due.clear()
 

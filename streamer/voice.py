@@ -230,8 +230,9 @@ class Voice:
         levels, mixture = self._levels[:n], self._mixture[:, :n]
         self._timeline.block(n, levels, self.rungs)
         self._ring.copy(begin, mixture)
-        self._assembler.render(begin, levels, mixture, out)
-        self._withhold(levels, mixture, out[self._residual], withholds)
+        is_whole = float(levels.min()) >= 1.0
+        self._assembler.render(begin, levels, mixture, out, is_whole=is_whole)
+        self._withhold(levels, mixture, out[self._residual], withholds, is_whole=is_whole)
         provisional = min(self.rungs.final, self._provisional_in(begin, begin + n))
         self.rungs.final -= provisional
         self.rungs.provisional += provisional
@@ -255,11 +256,11 @@ class Voice:
             self._provisional.popleft()
         return sum(max(0, min(end, high) - max(begin, low)) for low, high in self._provisional)
 
-    def _withhold(self, levels: F32, mixture: F32, residual: F32, withholds: bool) -> None:
+    def _withhold(self, levels: F32, mixture: F32, residual: F32, withholds: bool, *, is_whole: bool) -> None:
         """Take out of the residual stem what stands in it for stems that are not there."""
         self.withheld_frames = 0
         n, target = len(levels), 0.0 if withholds else 1.0
-        if levels.min() >= 1.0:
+        if is_whole:
             self._share = target
             return
         if self._share is None:

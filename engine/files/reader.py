@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import weakref
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -65,7 +66,8 @@ class AudioReader:
         self.sample_rate = info.sample_rate
         self.channels = info.channels
         self.frames = info.frames
-        self._open_blocks: list[Generator[npt.NDArray[np.float32], None, None]] = []
+        # What nobody holds any more has let go of the file by itself.
+        self._open_blocks: weakref.WeakSet[Generator[npt.NDArray[np.float32], None, None]] = weakref.WeakSet()
         self._is_closed = False
 
     def blocks(
@@ -103,14 +105,14 @@ class AudioReader:
         if start_frame < 0:
             raise ConfigurationError(f"start_frame is {start_frame}: it must be 0 or more")
         blocks = self._checked_blocks(block_frames, start_frame, reused)
-        self._open_blocks.append(blocks)
+        self._open_blocks.add(blocks)
         return blocks
 
     def close(self) -> None:
         """End what ``blocks`` has begun; calling it again does nothing."""
         self._is_closed = True
-        while self._open_blocks:
-            self._open_blocks.pop().close()
+        for blocks in tuple(self._open_blocks):
+            blocks.close()
 
     def __enter__(self) -> AudioReader:
         return self

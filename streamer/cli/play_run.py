@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from engine.errors import DeviceError
 from engine.machine import usable_cores
 from streamer.cli.compute import ComputeWish, load_chosen, precision_mark
 from streamer.cli.interruption import Interruption
@@ -70,6 +72,8 @@ def play_songs(wishes: PlayWishes, *, is_json: bool) -> int:
     code = 0
     with ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
+        if wishes.output is not None:
+            threading.Thread(target=_start_portaudio, name="stemstream-portaudio", daemon=True).start()
         separator, choice = load_chosen(wishes.model, wishes.config, wishes.compute)
         stack.callback(separator.release)
         identity = model_identity(separator, wishes.model, wishes.config)
@@ -100,6 +104,15 @@ def play_songs(wishes: PlayWishes, *, is_json: bool) -> int:
     if code:
         return code
     return _FAILED if desk.has_skipped or player.not_saved else 0
+
+
+def _start_portaudio() -> None:
+    """Start it beside the loading of the model: it asks every sound server, which takes as long as the rest."""
+    from streamer.audio.portaudio import library
+
+    # Whoever opens the device meets it again, and tells.
+    with suppress(DeviceError):
+        library()
 
 
 def _player(wishes: PlayWishes, separator: Separator, identity: str) -> Player:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from engine.errors import AudioFileError, ConfigurationError
 from streamer.inline_player import InlinePlayer
@@ -318,6 +319,20 @@ def test_neither_memory_nor_files_nor_threads_grow(songs: list[Path]) -> None:
         assert most_later < 1.2 * most
         assert threading.active_count() == threads
         assert len(os.listdir("/proc/self/fd")) <= files + 8
+
+
+def test_passes_that_seeks_end_let_go_of_the_file(tmp_path: Path) -> None:
+    song = tmp_path / "long.wav"
+    soundfile.write(song, np.full((60 * RATE, 2), 0.1), RATE)
+    # The pass through the whole song does not come to its end, so that every seek begins one of its own.
+    with player_of([song], run_s=lambda run: 0.05) as player:
+        player.play().read(RATE // 10)
+        files = len(os.listdir("/proc/self/fd"))
+        for n in range(40):
+            player.seek(1.0 + (7 * n) % 40)
+            player.read(RATE // 10)
+        assert player.stats().separated < 1.0
+        assert len(os.listdir("/proc/self/fd")) <= files + 4
 
 
 WINDOW = 4096

@@ -220,6 +220,16 @@ class TestBlocks:
         with AudioReader(tmp_path / "song.wav") as reader, pytest.raises(ConfigurationError, match="at least 1"):
             reader.blocks(0)
 
+    @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts open files as Linux lists them")
+    def test_blocks_that_nobody_asks_for_any_more_let_go_of_the_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "song.wav"
+        soundfile.write(path, np.zeros((1000, 2)), 44100)
+        with AudioReader(path) as reader:
+            before = len(os.listdir("/proc/self/fd"))
+            for _ in range(10):
+                next(reader.blocks(100))
+            assert len(os.listdir("/proc/self/fd")) == before
+
 
 class TestRefusals:
     def test_missing(self, tmp_path: Path) -> None:
