@@ -25,7 +25,7 @@ F32 = npt.NDArray[np.float32]
 
 _MIXTURE_S = 1.0
 _STEMS_S = 0.5
-"""How far ahead of the head the song and its stems are in memory."""
+"""How far ahead of the head the song and its stems are in memory, at least."""
 _READ_FRAMES = 4096
 _PIECE_FRAMES = 2048
 
@@ -69,7 +69,10 @@ class Voice:
         rate, block = track.sample_rate, block_frames
         self.track, self.cue = track, cue
         self._channels = channels
-        self._mixture_ahead, self._stems_ahead = round(_MIXTURE_S * rate), round(_STEMS_S * rate)
+        self._margin = 2 * block + 2 * JOIN_FRAMES
+        # What comes later than the margin is too late, so that long blocks need more of it in memory.
+        self._stems_ahead = max(round(_STEMS_S * rate), 2 * self._margin)
+        self._mixture_ahead = max(round(_MIXTURE_S * rate), self._stems_ahead)
         self._ring = FrameRing((channels,), self._mixture_ahead + 2 * _READ_FRAMES + block)
         self._timeline = Timeline(0, JOIN_FRAMES)
         self._timeline.reserve(block)
@@ -83,7 +86,6 @@ class Voice:
             residual_is_modelled=not mixture_consistent and spec.residual in spec.stems,
         )
         self._carried = list(self._assembler.carried)
-        self._margin = 2 * block + 2 * JOIN_FRAMES
         self._has_begun = False
         self.rungs, self.withheld_frames = BlockRungs(), 0
         self.is_broken = False

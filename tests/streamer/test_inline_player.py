@@ -202,6 +202,13 @@ def test_a_loop_has_its_length_to_the_frame(songs: list[Path]) -> None:
         assert 4000 in places
 
 
+@pytest.mark.parametrize("block_s", [0.3, 0.6])
+def test_long_blocks_are_separated_too(songs: list[Path], block_s: float) -> None:
+    with player_of(songs, block_frames=round(block_s * RATE)) as player:
+        player.play().read(sum(FRAMES))
+        assert player.stats().coverage > 0.99
+
+
 def test_a_pause_goes_on_at_the_very_next_frame(songs: list[Path]) -> None:
     with player_of(songs) as player:
         before, _ = heard_of(player.play(), 3000)
