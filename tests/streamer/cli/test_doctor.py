@@ -11,7 +11,7 @@ import pytest
 
 import engine
 from engine.priority import PriorityReport
-from streamer.cli import audio_facts, doctor, facts
+from streamer.cli import audio_facts, examination, facts
 from streamer.cli.audio_findings import AudioFacts
 from streamer.cli.findings import ModelFacts
 from tests.streamer.cli.conftest import Command
@@ -32,7 +32,7 @@ def test_every_topic_is_looked_at(command: Command) -> None:
 def test_one_failure_makes_the_exit_code_1_and_shows_its_remedy(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "model_facts", lambda name: ModelFacts(name, "the file is damaged"))
+    monkeypatch.setattr(examination, "model_facts", lambda name: ModelFacts(name, "the file is damaged"))
     ended = command("doctor")
     assert ended.code == 1
     place = next(n for n, line in enumerate(ended.out.splitlines()) if line.startswith("fail  model spatial"))
@@ -44,9 +44,9 @@ def test_a_machine_without_sound_is_well_for_who_separates_files(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = PriorityReport("trial", "SCHED_FIFO 4", False, "SCHED_OTHER nice 0", "refused", "ask for more")
-    monkeypatch.setattr(audio_facts, "audio_facts", lambda: AudioFacts(missing="PortAudio"))
-    monkeypatch.setattr(audio_facts, "priority_facts", lambda: refused)
-    monkeypatch.setattr(doctor, "model_facts", lambda name: ModelFacts(name, "", 0.01, 0.001, 0.002))
+    monkeypatch.setattr(examination, "audio_facts", lambda: AudioFacts(missing="PortAudio"))
+    monkeypatch.setattr(examination, "priority_facts", lambda: refused)
+    monkeypatch.setattr(examination, "model_facts", lambda name: ModelFacts(name, "", 0.01, 0.001, 0.002))
     ended = command("doctor")
     assert ended.code == 0
     assert "remedy: run apt install libportaudio2" in ended.out
