@@ -11,7 +11,7 @@ import pytest
 
 import engine
 from engine.priority import PriorityReport
-from streamer.cli import audio_facts, examination, facts
+from streamer.cli import examination, facts
 from streamer.cli.audio_findings import AudioFacts
 from streamer.cli.findings import ModelFacts
 from tests.streamer.cli.conftest import Command
