@@ -7,6 +7,7 @@ keeps the lock for work of some microseconds and lets it go for more.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -22,25 +23,25 @@ _LONG = 1 << 15
 
 
 def copy(out: npt.NDArray[Any], source: npt.NDArray[Any]) -> None:
-    """Copy an array into another one of the same shape, as ``numpy.copyto`` does."""
+    """Copy an array into another one of the same shape, as ``numpy.copyto`` does; allocates no array.
+
+    Channels may lie first in memory on one side, as everywhere here, and frames first on the other, as at devices.
+    """
     size = out.size
     if size <= _KEPT or size > _LONG or out.dtype != source.dtype:
         np.copyto(out, source, casting="same_kind")
     elif out.ndim == 1:
         out.data[:] = source.data
-    elif out.ndim == 2 and out.shape == source.shape:
+    elif out.ndim == 2 and not out.strides[1] == source.strides[1] == out.itemsize:
         # A row whose elements lie apart would be copied one by one: ten times as slow.
-        if out.strides[1] == source.strides[1] == out.itemsize:
-            for row, given in zip(out, source, strict=True):
-                row.data[:] = given.data
-        else:
-            for piece in pieces(*out.shape):
-                np.copyto(out[:, piece], source[:, piece])
+        for piece in pieces(*out.shape):
+            np.copyto(out[:, piece], source[:, piece])
     else:
         for row, given in zip(out, source, strict=True):
             copy(row, given)
 
 
+@functools.lru_cache(maxsize=64)
 def pieces(rows: int, frames: int) -> tuple[slice, ...]:
     """Cut ``frames`` so that an operation on ``rows`` times a piece keeps the lock; whole where that is too long."""
     size = rows * frames

@@ -10,7 +10,6 @@ import numpy as np
 from engine.lock_keeping import copy
 from streamer.audio.capture import Capture
 from streamer.audio.stream import F32
-from streamer.audio.turned_copy import copy_turned
 from streamer.resample import hold_back_frames
 
 __all__ = ["ClockBridge"]
@@ -108,12 +107,12 @@ class ClockBridge:
     def _feed(self, frames: int) -> None:
         n = min(frames, len(self._interleaved))
         self._fetch(self._heard[:, :n])
-        copy_turned(self._interleaved[:n].T, self._heard[:, :n])
+        copy(self._interleaved[:n].T, self._heard[:, :n])
         converted = self._converter.process(self._interleaved[:n], 1 / self._step)
         skipped = min(self._skip_frames, len(converted))
         self._skip_frames -= skipped
         end = self._ready_frames + len(converted) - skipped
-        copy_turned(self._ready[:, self._ready_frames : end], converted[skipped:].T)
+        copy(self._ready[:, self._ready_frames : end], converted[skipped:].T)
         self._ready_frames = end
 
     def _fetch(self, heard: F32) -> None:

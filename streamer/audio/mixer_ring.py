@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.lock_keeping import copy
 from streamer.audio.portaudio import mixer_library
 from streamer.audio.stream import F32
-from streamer.audio.turned_copy import copy_turned
 
 __all__ = ["MixerRing"]
 
@@ -63,12 +63,12 @@ class MixerRing:
     def copy(self, start: int, out: F32) -> None:
         """Copy what lies at a position into ``out``, shape (channels, n)."""
         for place, piece in self._parts(start, out.shape[1]):
-            copy_turned(out[:, piece], self._frames[place].T)
+            copy(out[:, piece], self._frames[place].T)
 
     def put(self, start: int, block: F32) -> None:
         """Write a block, shape (channels, n), at a position."""
         for place, piece in self._parts(start, block.shape[1]):
-            copy_turned(self._frames[place].T, block[:, piece])
+            copy(self._frames[place].T, block[:, piece])
 
     def silence(self, start: int, frames: int) -> None:
         """Write silence at a position."""

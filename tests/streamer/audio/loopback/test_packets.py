@@ -156,27 +156,25 @@ def test_more_channels_are_mixed_down() -> None:
 @pytest.mark.parametrize("source_channels", [2, 6])
 def test_no_array_is_allocated_for_a_packet(source_channels: int) -> None:
     source = Source(source_channels=source_channels)
-    # Large, so that what other threads of the tests do meanwhile is small beside it.
-    frames = 10 * PACKET
-    packet = np.zeros((frames, source_channels), np.float32)
-    out = np.zeros((2, frames), np.float32)
+    packet = np.zeros((PACKET, source_channels), np.float32)
+    out = np.zeros((2, PACKET), np.float32)
 
     def go_on() -> None:
-        source.clock.advance(frames)
+        source.clock.advance(PACKET)
         source.ring.append(packet)
-        assert source.ring.copy(source.ring.written - frames, out)
+        assert source.ring.copy(source.ring.written - PACKET, out)
 
     go_on()
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
-        for _ in range(20):
+        for _ in range(100):
             go_on()
         peak = tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
-    assert peak < 4 * frames
+    assert peak < 4 * PACKET
 
 
 def test_a_reader_in_another_thread_never_sees_the_clock_fall_or_run_ahead() -> None:
