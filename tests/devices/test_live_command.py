@@ -101,23 +101,23 @@ def listen(server: Server, folder: Path, song: Path, *options: str, seconds: flo
 
 
 def test_unity_gains_give_the_song_back_after_the_promised_time(jack: Server, song: Path, tmp_path: Path) -> None:
-    heard = listen(jack, tmp_path, song, "--stem-outputs", "mix=3,4", "drums=5,6", seconds=24.0)
+    heard = listen(jack, tmp_path, song, "--stem-outputs", "mix=3,4", "drums=5,6", seconds=38.0)
     played, returned = heard.pair(slice(2, 4))
     wrong = np.abs(returned - played).max(axis=0) > 1e-6
     clean, steady = heard.clean(), heard.steady()
     lost = wrong[: len(clean) * PIECE].reshape(-1, PIECE).any(axis=1)
     assert np.abs(played).max() > 0.3
-    assert clean[steady].mean() >= 0.8, clean
+    assert clean.sum() * PIECE_S >= 30.0, clean
     assert (clean & steady).sum() * PIECE_S >= 5.0, steady
     # An xrun of the session would be silence in place of sound.
     assert not lost[clean & steady].any(), np.flatnonzero(lost & clean & steady)
-    assert heard.report["counters"]["coverage"] >= 0.95 * steady.mean()
+    assert heard.report["counters"]["coverage"] >= 0.95
     assert heard.report["measured"]["total_frames"] == heard.latency
     assert np.abs(heard.recorded[4:6]).max() > 0.05
 
 
 def test_a_muted_stem_is_not_in_the_output(jack: Server, song: Path, tmp_path: Path) -> None:
-    heard = listen(jack, tmp_path, song, "--mute", "drums", "--stem-outputs", "mix=3,4", "drums=5,6", seconds=8.0)
+    heard = listen(jack, tmp_path, song, "--mute", "drums", "--stem-outputs", "mix=3,4", "drums=5,6", seconds=16.0)
     played, mix = heard.pair(slice(2, 4))
     _, own = heard.pair(slice(4, 6))
     clean = np.repeat(heard.clean() & heard.steady(), PIECE)
@@ -126,7 +126,7 @@ def test_a_muted_stem_is_not_in_the_output(jack: Server, song: Path, tmp_path: P
     assert not own.any()
     drums = expected_stems(heard.recorded[:2])["drums"][:, :n]
     settled = clean & (np.arange(n) >= RATE)
-    assert settled.sum() >= RATE
+    assert settled.sum() >= 3 * RATE
     taken = (played - mix)[:, :n][:, settled]
     expected = drums[:, settled]
     error_db = 10 * np.log10(np.mean((taken - expected) ** 2) / np.mean(expected**2))

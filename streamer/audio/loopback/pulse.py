@@ -218,7 +218,10 @@ class PulseCapture:
             self._serve()
         except Exception as error:  # the outermost place of this thread: SoundCard raises a different one each way
             if not self._end.is_set():
-                self.error = self._lost(f"SoundCard said: {' '.join(str(error).split())}")
+                said = " ".join(str(error).split())
+                # A server that dies within a packet is to SoundCard a fault of shapes, which tells a user nothing.
+                cause = f"Recording failed: {said}" if isinstance(error, ValueError) else said
+                self.error = self._lost(f"SoundCard said: {cause}")
         finally:
             self._recorder.__exit__(None, None, None)
 
