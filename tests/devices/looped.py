@@ -54,12 +54,14 @@ class Injected(StemProcessor):
         self._separator_of_test = separator
         self.signal = signal
         self.heard = np.zeros_like(signal)
-        self.frames = 0
+        self.frames, self.began_s = 0, 0.0
         self._hold_s = hold_s
 
     def process(self, block: npt.NDArray[Any], out: F32 | None = None) -> F32:
         begin, end = self.frames, self.frames + block.shape[1]
         self.frames = end
+        if begin == 0:
+            self.began_s = time.monotonic()
         self.heard[:, begin:end] = block
         if self._hold_s and begin <= 48_000 < end:
             time.sleep(self._hold_s)
@@ -145,6 +147,7 @@ def main() -> int:
     end.set()
     result = {
         "promised": promised,
+        "began_s": processor.began_s,
         "pieces": pieces(processor, promised),
         "missed": processor.missed,
         "stats": stats.as_dict(),
