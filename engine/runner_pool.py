@@ -198,7 +198,7 @@ def _attempt(runner: Runner, rows: int) -> RunOutcome:
             f"model {runner.separator.spec.name!r} ran out of memory ({raised or 'no more is told'}): close other "
             "programs, or take a smaller model"
         )
-    except Exception as raised:
+    except Exception as raised:  # whatever a model raises is a fault of its window, and the stream is told
         error = raised
     except BaseException as raised:
         # A model that calls for the end of the program ends its window, not the thread of all streams.

@@ -85,7 +85,7 @@ class InlineWorker:
         try:
             with DenormalsAsZero():
                 runner.run(1)
-        except Exception as raised:
+        except Exception as raised:  # as on the worker's thread: the stream is told
             error = raised
         elapsed_s = time.perf_counter() - begin if self._run_s is None else self._run_s(self.runs)
         self.runs += 1
@@ -94,5 +94,5 @@ class InlineWorker:
             if error is not None:
                 raise error
             client.store(runner, 0, elapsed_s)
-        except Exception as raised:
+        except Exception as raised:  # the same, or what the stream itself raises
             client.fail(raised, elapsed_s)

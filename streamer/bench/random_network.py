@@ -42,22 +42,7 @@ FULL = Architecture(
 )
 """As MDX23C-8KFFT-InstVoc_HQ is: 112 million parameters."""
 
-MATRIX = Architecture(
-    n_fft=2048,
-    hop_frames=512,
-    channels=2,
-    bands=4,
-    frequencies=256,
-    width=32,
-    growth=32,
-    scales=4,
-    blocks=2,
-    scale=(2, 2),
-    bottleneck=4,
-    outputs=4,
-    norm="InstanceNorm",
-    act="gelu",
-)
+MATRIX = replace(FULL, n_fft=2048, hop_frames=512, frequencies=256, width=32, growth=32, scales=4, outputs=4)
 """A small one of four stems, 4 million parameters, on which a whole matrix of settings can be measured."""
 
 MATRIX_WINDOW_FRAMES = 130_560

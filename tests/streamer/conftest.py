@@ -1,4 +1,4 @@
-"""A sound device in virtual time, for everything that runs on one."""
+"""A sound device in virtual time and songs that tell their frames, for everything that runs on them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from streamer.audio import portaudio
+from tests.streamer.coded_songs import write_coded
 from tests.streamer.scripted_device import RATE, ScriptedDevice, sounddevice_of
 from tests.streamer.scripted_rtmixer import rtmixer_of
+from tests.streamer.seek_storms import FRAMES
 
 
 @pytest.fixture
@@ -22,6 +24,12 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScriptedDevice:
     monkeypatch.setitem(sys.modules, "sounddevice", sounddevice_of(device))
     monkeypatch.setitem(sys.modules, "rtmixer", rtmixer_of(device))
     return device
+
+
+@pytest.fixture
+def songs(tmp_path: Path) -> list[Path]:
+    """Songs that tell their frames, one behind the other."""
+    return [write_coded(tmp_path / f"song-{n}.wav", frames, song=n) for n, frames in enumerate(FRAMES)]
 
 
 @pytest.fixture(params=["rtmixer", "callback"])
