@@ -43,7 +43,7 @@ test: venv
 	@echo "ruff format --check" && $(bin)/ruff format --quiet --check .
 	@echo "mypy" && $(bin)/mypy
 	@$(call pytest,others,not slow and not device) --numprocesses=auto $(PYTEST_ARGS) || [ $$? -eq 5 ]
-	@$(call pytest,devices,not slow and device) $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	@$(call pytest,devices,not slow and device) $(PYTEST_ARGS) tests/devices || [ $$? -eq 5 ]
 
 clean:
 	@rm -rf "$(VENV)" build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
