@@ -1,7 +1,7 @@
 """``stemstream live`` as a process on a real sound server: a song goes into its microphone, and its output is kept.
 
 Another client plays the song and records both sides; its counter tells where the server or that client lost frames
-themselves. What is said about sound holds for every quarter of a second around which the counter is whole and the
+themselves. What is said about sound holds for every tenth of a second around which the counter is whole and the
 machine kept its pace.
 """
 
@@ -28,7 +28,7 @@ from tests.devices.pace import Pace
 pytestmark = pytest.mark.device
 
 RATE, BLOCK = 48_000, 256
-PIECE_S = 0.25
+PIECE_S = 0.1
 PIECE = round(PIECE_S * RATE)
 COMMAND = ("-m", "streamer.cli", "live", "mic:loopback", "-o", "loopback")
 SONG_S = 12.0
@@ -40,6 +40,9 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(path, 0.7 * compose_song(SONG_S, sample_rate=RATE).mixture.astype(np.float32))
     return path
 
+
+_AROUND = 4 * BLOCK
+"""Frames around those that others lost, of which nothing is said either."""
 
 Pieces = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -72,8 +75,8 @@ class Heard:
         """Tell of each whole piece of `pair` whether nobody else lost frames in it or on the way."""
         clean = np.ones((self.recorded.shape[1] - self.latency) // PIECE, np.bool_)
         for place in jumps_of(self.recorded[-1]):
-            first, last = (place - self.latency) // PIECE, place // PIECE
-            clean[max(0, first - 4) : last + 5] = False
+            first, last = (place - self.latency - _AROUND) // PIECE, (place + _AROUND) // PIECE
+            clean[max(0, first) : last + 1] = False
         return clean
 
 
@@ -101,7 +104,7 @@ def listen(server: Server, folder: Path, song: Path, *options: str, seconds: flo
 
 
 def test_unity_gains_give_the_song_back_after_the_promised_time(jack: Server, song: Path, tmp_path: Path) -> None:
-    heard = listen(jack, tmp_path, song, "--stem-outputs", "mix=3,4", "drums=5,6", seconds=38.0)
+    heard = listen(jack, tmp_path, song, "--stem-outputs", "mix=3,4", "drums=5,6", seconds=42.0)
     played, returned = heard.pair(slice(2, 4))
     wrong = np.abs(returned - played).max(axis=0) > 1e-6
     clean, steady = heard.clean(), heard.steady()
