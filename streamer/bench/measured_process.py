@@ -27,7 +27,8 @@ class Stopwatch:
         """Give seconds, processor seconds of this process, and the share of all cores that others used."""
         seconds = time.perf_counter() - self.begin
         others = (_others_cpu_s() - self.others_cpu) / seconds / (os.cpu_count() or 1)
-        return {"seconds": seconds, "cpu_s": time.process_time() - self.own_cpu, "others": others}
+        # All cores are counted in ticks and this process to the nanosecond, so that what is left can be below nothing.
+        return {"seconds": seconds, "cpu_s": time.process_time() - self.own_cpu, "others": max(0.0, others)}
 
 
 def run_alone(program: str | os.PathLike[str], *arguments: object) -> dict[str, Any]:

@@ -34,6 +34,7 @@ RUN_ELSEWHERE = {
     "stemstream bench -o bench/matrix": "the same, and tests/streamer/bench/test_run.py measures every table",
     "stemstream bench --full-size -o bench/full-size": "the same",
     "stemstream bench --full-size --table 1 --table 5": "the same",
+    "stemstream bench --table 7 --table 3": "the same",
     "python benchmarks/add_bench.py bench/matrix bench/full-size": "tests/benchmarks/test_add_bench.py",
     "pip install 'stemstream[torch]'": "`make test` installs it",
     "python examples/live_mute_vocals.py --seconds 2 --allow-feedback": "devices/test_documents.py has a sound server",

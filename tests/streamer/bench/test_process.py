@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import engine.backends.torch_runtime as runtime
-from streamer.bench.measured_process import child_environment
+from streamer.bench.measured_process import Stopwatch, child_environment
 from streamer.bench.process import RowFailure, RowProcess
 
 
@@ -50,3 +50,9 @@ def test_a_users_own_choice_of_how_they_wait_is(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(runtime, "SET_HERE", {})
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
     assert child_environment()["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+def test_other_programs_never_used_less_than_nothing() -> None:
+    # As where this process worked within a tick that the count of all cores has not seen yet.
+    watch = Stopwatch(others_cpu=Stopwatch().others_cpu + 60.0)
+    assert watch.read()["others"] == 0.0
