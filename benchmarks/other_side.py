@@ -38,7 +38,7 @@ _COUNTED = 1 << 23
 _STEP = 2.0**-34
 """Keeps the counter below a thousandth of full scale."""
 _LONGER_S = 5.0
-"""So much longer is played than is recorded, until whose beginning the server is asked a few things."""
+"""So much longer is played than is recorded: the recorder opens its stream once the player is heard."""
 
 
 def jumps_of(counted: F32) -> npt.NDArray[np.int64]:

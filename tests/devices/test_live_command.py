@@ -197,9 +197,9 @@ def test_a_loop_back_into_the_input_needs_leave(pulse: Server) -> None:
 
 def test_what_is_played_to_one_sink_comes_out_of_another(pulse: Server) -> None:
     # PortAudio may never go on after a fault of the driver as it begins; a second later the session begins anew.
-    done = pulse.call("-m", "streamer.cli", "live", "loopback:va_out", "-o", "va_loop", "--duration", "4", "--json")
+    done = pulse.call("-m", "streamer.cli", "live", "loopback:va_out", "-o", "va_loop", "--duration", "5", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["frames"] >= RATE
+    assert json.loads(done.stdout)["frames"] >= 2.5 * RATE
 
 
 def test_an_ended_process_leaves_no_client_behind(jack: Server) -> None:
